@@ -1,0 +1,4 @@
+#!/usr/bin/env node
+import { start } from './guard.js';
+
+await start('reeve');
