@@ -1,0 +1,126 @@
+/** What may be asked of a run. Imperative; `decide` answers with events or a refusal. */
+import type { Limits } from './budget.ts';
+import type { Sha256 } from './canonical.ts';
+import type { AttemptError, ImportedState } from './events.ts';
+import type { Json, JsonObject } from './json.ts';
+import type { ArtifactsDelta, CheckpointType, NodeSpec, RequiredAction, SettledState } from './node.ts';
+import type { Fingerprint, RunSpec } from './run-spec.ts';
+import type { Standing } from './transitions.ts';
+import type { Usage } from './usage.ts';
+
+export interface Claimant {
+  readonly worker: string;
+  readonly leaseId: string;
+  /** How long the lease holds without renewal, milliseconds. */
+  readonly ttlMs: number;
+}
+
+/** Names an attempt and the lease under which the caller writes (I4). */
+export interface AttemptRef {
+  readonly node: string;
+  readonly attempt: number;
+  readonly epoch: number;
+}
+
+export type Command =
+  | { readonly type: 'create'; readonly spec: RunSpec; readonly environment?: Fingerprint }
+  | {
+      readonly type: 'import';
+      readonly lines: readonly JsonObject[];
+      readonly timesMs: readonly number[];
+      readonly spec: RunSpec;
+      readonly state: ImportedState;
+    }
+  | { readonly type: 'add_nodes'; readonly parent: string; readonly nodes: readonly NodeSpec[] }
+  /** Takes the lease of a node. On the root also: checks the environment, lets a queued run begin. */
+  | {
+      readonly type: 'claim';
+      readonly node: string;
+      readonly claimant: Claimant;
+      /** The claimant's environment under the recorded rules. */
+      readonly environment?: Fingerprint;
+      /** A person's wish to go on with a held run. */
+      readonly resume?: Resume;
+    }
+  /** The holder goes, or is known to be dead. */
+  | {
+      readonly type: 'release';
+      readonly node: string;
+      readonly epoch: number;
+      readonly cause: 'released' | 'expired';
+      readonly seenMs: number;
+    }
+  /** Begins an attempt: its intent is recorded before any effect (I5). With a claimant, claims in the same act. */
+  | { readonly type: 'start'; readonly node: string; readonly epoch: number; readonly claimant?: Claimant }
+  | (AttemptRef & { readonly type: 'charge'; readonly usage: Partial<Usage> })
+  | (AttemptRef & {
+      readonly type: 'finish';
+      readonly outcome: 'succeeded' | 'failed' | 'canceled' | 'timed_out' | 'over_budget';
+      /** What the work reported beyond its reservation. */
+      readonly usage: Partial<Usage>;
+      readonly outputs?: JsonObject;
+      readonly error?: AttemptError;
+      /** Artifacts found to add to the node's declared checkpoint. */
+      readonly delta?: ArtifactsDelta;
+    })
+  /** Recovery: what became of an attempt whose worker died. */
+  | (AttemptRef & {
+      readonly type: 'interrupt';
+      readonly found: 'not_started' | 'unknown';
+      readonly reason: string;
+    })
+  /** An external composite is done, or a person settles a node whose outcome is unknown. */
+  | {
+      readonly type: 'settle';
+      readonly node: string;
+      readonly state: SettledState;
+      readonly outputs?: JsonObject;
+      readonly error?: AttemptError;
+      readonly by?: string;
+      readonly reason?: string;
+    }
+  | {
+      readonly type: 'emit_checkpoint';
+      readonly checkpoint: CheckpointType;
+      readonly summary: string;
+      readonly standing?: Standing;
+      readonly delta?: ArtifactsDelta;
+      readonly requiredAction?: RequiredAction;
+      readonly reasonCodes?: readonly string[];
+    }
+  | {
+      readonly type: 'approve';
+      readonly checkpoint: number;
+      readonly by: string;
+      readonly reason: string;
+      /** When given it must equal what the decision binds. */
+      readonly binds?: string;
+    }
+  | { readonly type: 'pause'; readonly by: string; readonly reason?: string }
+  | { readonly type: 'cancel'; readonly by: string; readonly reason?: string }
+  /** Stops a running run for a reason found outside of an attempt (an unreadable workspace, a check of the budget). */
+  | {
+      readonly type: 'hold';
+      readonly hold: 'budget' | 'error';
+      readonly summary: string;
+      readonly reasonCodes: readonly string[];
+    }
+  | { readonly type: 'record'; readonly name: string; readonly node?: string; readonly data: Json };
+
+export interface Resume {
+  readonly by: string;
+  readonly reason?: string;
+  /** Accepts the environment as it is now; needs a reason. */
+  readonly force?: boolean;
+  readonly limits?: Limits;
+}
+
+/** What `decide` may know beside the state: nothing of it is read from the world. */
+export interface Context {
+  readonly nowMs: number;
+  readonly sha256: Sha256;
+  /** In [0, 1). */
+  readonly random: () => number;
+  /** The lease on the node that is being claimed, as the store has it. */
+  readonly lease?: { readonly live: boolean; readonly seenMs: number };
+}

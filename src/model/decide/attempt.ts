@@ -1,0 +1,348 @@
+import { canonicalJson } from '../canonical.ts';
+import type { AttemptRef, Command } from '../commands.ts';
+import type { Lease, NextState } from '../events.ts';
+import { isPlan, type AttemptOutcome, type NodeSpec } from '../node.ts';
+import {
+  isGated,
+  isUndecided,
+  leaseOwner,
+  usageAt,
+  type LiveAttempt,
+  type Node,
+  type RunState,
+} from '../state.ts';
+import { isTerminal } from '../transitions.ts';
+import { addUsage, NO_USAGE, subtractUsage, type Usage, USAGE_KEYS } from '../usage.ts';
+import {
+  argumentsHash,
+  budgetViolations,
+  checkpointNow,
+  declaredCheckpoint,
+  fitSummary,
+  holdForBudget,
+} from './checkpoint.ts';
+import { conclude } from './conclude.ts';
+import { holdIfPossible, standingText } from './control.ts';
+import { refuse, type Draft } from './draft.ts';
+
+type Start = Extract<Command, { type: 'start' }>;
+type Finish = Extract<Command, { type: 'finish' }>;
+
+/**
+ * Records the intent of an attempt (I5), or why it may not begin: an approval that is missing becomes a decision
+ * checkpoint, a budget that does not suffice holds the run. Both are events, not refusals: look at what was emitted.
+ */
+export function startAttempt(draft: Draft, command: Start): void {
+  const { state, ctx } = draft;
+  const node = startable(state, command.node);
+  const { spec } = node;
+  const lease = leaseForStart(draft, node, command);
+  if ((node.notBeforeMs ?? 0) > ctx.nowMs) {
+    refuse('E_INVALID_STATE_TRANSITION', `node '${spec.id}' is not due before ${node.notBeforeMs}`, {
+      node: spec.id,
+    });
+  }
+  const hash = argumentsHash(draft, spec);
+  if (!approved(draft, node, hash)) return;
+  const reserved = addUsage(NO_USAGE, { steps: 1, ...spec.reserve, ...(node.ran > 0 ? { retries: 1 } : {}) });
+  const over = budgetViolations(draft, reserved); // I7
+  if (over.length > 0) return holdForBudget(draft, over);
+  const attempt = node.attempt + 1;
+  draft.emit({
+    type: 'attempt_started',
+    node: spec.id,
+    attempt,
+    epoch: lease.epoch,
+    executor: spec.executor ?? null,
+    effectKey: effectKey(draft, node, attempt),
+    argumentsHash: hash,
+    reserved,
+    ...(lease.taken === undefined ? {} : { lease: lease.taken, ttlMs: command.claimant?.ttlMs ?? 0 }),
+  });
+}
+
+function startable(state: RunState, id: string): Node {
+  const node = state.nodes.get(id);
+  if (node === undefined || node.state === 'canceled') {
+    refuse('E_INVALID_STATE_TRANSITION', `node '${id}' of ${state.id} is settled or unknown`, { node: id });
+  }
+  if (isPlan(node.spec))
+    refuse('E_INVALID_STATE_TRANSITION', `node '${id}' is a plan: its children are started`, { node: id });
+  if (state.standing.phase !== 'running') {
+    refuse(
+      'E_INVALID_STATE_TRANSITION',
+      `run ${state.id} is ${standingText(state.standing)}: nothing new starts`,
+      {
+        job_id: state.id,
+        from: standingText(state.standing),
+        to: 'running',
+      },
+    );
+  }
+  if (node.live !== undefined) {
+    refuse('E_INVALID_STATE_TRANSITION', `node '${id}' has a live attempt ${node.live.attempt}`, {
+      node: id,
+    }); // I4
+  }
+  if (node.waiting > 0)
+    refuse('E_INVALID_STATE_TRANSITION', `node '${id}' waits for ${node.waiting} others`, { node: id });
+  return node;
+}
+
+/** The epoch to start under: of the plan's lease, or of a lease taken in the same act. */
+function leaseForStart(draft: Draft, node: Node, command: Start): { epoch: number; taken?: Lease } {
+  const { state, ctx } = draft;
+  const id = node.spec.id;
+  const { claimant } = command;
+  if (claimant === undefined) {
+    requireEpoch(state, id, command.epoch);
+    return { epoch: command.epoch };
+  }
+  if (leaseOwner(state, id) !== id) {
+    refuse('E_INVALID_STATE_TRANSITION', `node '${id}' runs under its plan's lease`, { node: id });
+  }
+  if (node.lease !== undefined) {
+    if (ctx.lease?.live !== false) leaseConflict(state, node);
+    const lease: Lease = { ...node.lease, epoch: node.epoch };
+    draft.emit({ type: 'node_released', node: id, lease, cause: 'expired', seenMs: ctx.lease.seenMs });
+  }
+  if (state.standing.phase === 'running' || id !== state.spec.rootId) {
+    const taken: Lease = { worker: claimant.worker, leaseId: claimant.leaseId, epoch: node.epoch + 1 };
+    return { epoch: taken.epoch, taken };
+  }
+  return refuse('E_INVALID_STATE_TRANSITION', `run ${state.id} is not running`, { job_id: state.id });
+}
+
+/** Fencing (I4): a write counts only under the current lease of the node's owner. */
+function requireEpoch(state: RunState, id: string, epoch: number): void {
+  const owner = state.nodes.get(leaseOwner(state, id));
+  if (owner?.lease === undefined || owner.epoch !== epoch) leaseConflict(state, owner);
+}
+
+function leaseConflict(state: RunState, owner: Node | undefined): never {
+  const lease = owner?.lease;
+  return refuse(
+    'E_LEASE_CONFLICT',
+    `the lease on run ${state.id} is ${lease === undefined ? 'gone' : `held by ${lease.worker}`}`,
+    {
+      job_id: state.id,
+      ...(lease === undefined ? {} : { existing_worker_id: lease.worker, existing_lease_id: lease.leaseId }),
+    },
+  );
+}
+
+/** I8: decisions about the whole run, then the node's own. Opens the latter when there is none yet. */
+function approved(draft: Draft, node: Node, hash: string): boolean {
+  const { state } = draft;
+  if (state.openDecisions > 0) {
+    for (const key of state.decisions.keys()) {
+      const open = state.decisions.get(key);
+      if (open?.approved === false && open.blocks === 'run') requireApproval(state, key);
+    }
+  }
+  if (isGated(state, node)) requireApproval(state, node.gate ?? 0);
+  const needed = node.spec.approval === 'before' || state.spec.constraints?.requireApproval === true;
+  if (!needed || (node.gate !== undefined && state.decisions.get(node.gate)?.binds === hash)) return true;
+  const name = node.spec.name ?? node.spec.id;
+  checkpointNow(draft, {
+    type: 'decision-needed',
+    summary: fitSummary(`approval needed before '${name}' starts`),
+    requiredAction: {
+      kind: 'approval',
+      instructions: `approve the start of '${name}' with exactly its arguments`,
+    },
+    node: node.spec,
+    blocks: 'node',
+    binds: hash,
+  });
+  conclude(draft, node.parent);
+  return false;
+}
+
+function requireApproval(state: RunState, checkpoint: number): never {
+  return refuse(
+    'E_CHECKPOINT_APPROVAL_REQUIRED',
+    `checkpoint cp_${checkpoint} of ${state.id} is not approved`,
+    {
+      checkpoint_id: `cp_${checkpoint}`,
+    },
+  );
+}
+
+const SAFE_ID = /^[A-Za-z0-9._-]{1,150}$/;
+
+/** Names the effect of one attempt; readable where the run's id is safe in a file name. */
+function effectKey(draft: Draft, node: Node, attempt: number): string {
+  const { id } = draft.state;
+  const run = SAFE_ID.test(id) ? id : draft.ctx.sha256(canonicalJson(id)).slice(0, 32);
+  return `${run}.${node.index}.${attempt}`;
+}
+
+export function chargeAttempt(draft: Draft, command: Extract<Command, { type: 'charge' }>): void {
+  const { node } = requireAttempt(draft.state, command);
+  draft.emit({ type: 'usage_charged', node: node.spec.id, attempt: command.attempt, usage: command.usage });
+}
+
+export function finishAttempt(draft: Draft, command: Finish): void {
+  const { state } = draft;
+  const { node, live } = requireAttempt(state, command);
+  const { spec } = node;
+  const outcome = command.outcome;
+  const next = nextAfter(draft, node, outcome);
+  const undecided = outcome === 'succeeded' && isUndecided(state, node);
+  endAttempt(draft, node, live, {
+    outcome,
+    next,
+    usage: settledUsage(live, outcome === 'succeeded', command.usage),
+    command,
+  });
+  if (isTerminal(state.standing)) return; // a canceled run gets no checkpoint
+  if (node.state === 'canceled') return conclude(draft, node.parent); // nor does a leftover, whatever became of it
+  if (outcome === 'succeeded') {
+    if (spec.after !== undefined) declaredCheckpoint(draft, spec, spec.after, command.delta);
+    if (spec.key !== undefined) draft.emit({ type: 'key_recorded', node: spec.id, key: spec.key });
+    if (undecided) holdIfPossible(draft, 'decision'); // I8: what needs a composite comes after the decisions inside it
+  }
+  const over = budgetViolations(draft);
+  if (over.length > 0 && state.standing.phase === 'running') holdForBudget(draft, over);
+  else if (outcome === 'over_budget') holdForBudget(draft, over.length > 0 ? over : ['usage']);
+  if ((outcome === 'failed' || outcome === 'timed_out') && spec.onFailure === 'hold' && !retries(node)) {
+    holdForFailure(draft, spec, command);
+  }
+  // Stopped with its worker, in the middle: whether it took effect is as unknown as after a crash (I5).
+  if (outcome === 'canceled' && spec.onInterrupt !== 'rerun') {
+    holdForUnknown(draft, spec, 'it was stopped before it ended');
+  }
+  conclude(draft, node.parent);
+}
+
+function holdForFailure(draft: Draft, spec: NodeSpec, command: Finish): void {
+  const name = spec.name ?? spec.id;
+  const timeout = spec.timeoutMs === undefined ? '' : ` after ${spec.timeoutMs / 1000} s`;
+  const why =
+    command.outcome === 'timed_out'
+      ? `it was stopped${timeout}, its time limit`
+      : (command.error?.message ?? command.outcome);
+  if (spec.after?.evenIfFailed === true) {
+    declaredCheckpoint(draft, spec, { ...spec.after, summary: why });
+  }
+  checkpointNow(draft, {
+    type: 'blocked',
+    summary: fitSummary(`step '${name}' failed: ${why}`),
+    node: spec,
+    reasonCodes: [command.error?.code ?? 'E_ADAPTER_FAIL'],
+  });
+  holdIfPossible(draft, 'error');
+}
+
+/** Recovery found an attempt without an end. Never repeated silently (I5): the outcome is on record first. */
+export function interruptAttempt(draft: Draft, command: Extract<Command, { type: 'interrupt' }>): void {
+  const { state } = draft;
+  const { node, live } = requireAttempt(state, command);
+  const { spec } = node;
+  const { found, reason } = command;
+  const canceled = node.state === 'canceled';
+  const usage = found === 'not_started' ? live.charged : settledUsage(live, false, {});
+  endAttempt(draft, node, live, {
+    outcome: found,
+    next: canceled ? { state: 'canceled' } : { state: 'queued' },
+    usage,
+    command: {
+      error: { code: found === 'unknown' ? 'E_OUTCOME_UNKNOWN' : 'E_LEASE_CONFLICT', message: reason },
+    },
+  });
+  if (canceled || found === 'not_started' || spec.onInterrupt === 'rerun')
+    return conclude(draft, node.parent);
+  holdForUnknown(draft, spec, reason);
+}
+
+function holdForUnknown(draft: Draft, spec: NodeSpec, reason: string): void {
+  checkpointNow(draft, {
+    type: 'blocked',
+    summary: fitSummary(`outcome of step '${spec.name ?? spec.id}' is unknown: ${reason}`),
+    node: spec,
+    reasonCodes: ['E_OUTCOME_UNKNOWN'],
+    requiredAction: {
+      kind: 'outcome',
+      instructions: 'find out whether the step took effect before it runs again',
+    },
+  });
+  holdIfPossible(draft, 'outcome_unknown');
+}
+
+function requireAttempt(state: RunState, ref: AttemptRef): { node: Node; live: LiveAttempt } {
+  const node = state.nodes.get(ref.node);
+  if (node?.live?.attempt !== ref.attempt) {
+    refuse('E_LEASE_CONFLICT', `attempt ${ref.attempt} of node '${ref.node}' is not live`, {
+      node: ref.node,
+      attempt: ref.attempt,
+    });
+  }
+  // The lease of a canceled run is gone with its root; whoever cleans up may settle what was still running.
+  if (node.state !== 'canceled') requireEpoch(state, ref.node, ref.epoch);
+  return { node, live: node.live };
+}
+
+function endAttempt(
+  draft: Draft,
+  node: Node,
+  live: LiveAttempt,
+  end: { outcome: AttemptOutcome; next: NextState; usage: Usage; command: Pick<Finish, 'outputs' | 'error'> },
+): void {
+  const { outputs, error } = end.command;
+  draft.emit({
+    type: 'attempt_ended',
+    node: node.spec.id,
+    attempt: live.attempt,
+    outcome: end.outcome,
+    next: end.next,
+    usage: end.usage,
+    total: addUsage(usageAt(draft.state, draft.ctx.nowMs), subtractUsage(end.usage, live.charged)),
+    ...(outputs === undefined ? {} : { outputs }),
+    ...(error === undefined ? {} : { error }),
+  });
+}
+
+/** The reservation as far as it was used, and what the work reported; never less than was charged while it ran. */
+function settledUsage(live: LiveAttempt, succeeded: boolean, reported: Partial<Usage>): Usage {
+  const base = addUsage(NO_USAGE, reported);
+  const atLeast = Object.fromEntries(
+    USAGE_KEYS.map((key) => [key, Math.max(base[key], live.charged[key])]),
+  ) as unknown as Usage;
+  const { reserved } = live;
+  return addUsage(atLeast, {
+    steps: succeeded ? reserved.steps : 0,
+    toolCalls: reserved.toolCalls,
+    retries: reserved.retries,
+  });
+}
+
+function retries(node: Node): boolean {
+  return node.failures < (node.spec.retry?.max ?? 0);
+}
+
+function nextAfter(draft: Draft, node: Node, outcome: Finish['outcome']): NextState {
+  if (node.state === 'canceled') return { state: 'canceled' };
+  switch (outcome) {
+    case 'succeeded':
+      return { state: 'succeeded' };
+    case 'canceled': // stopped with its worker, not with the run: it will be started again
+    case 'over_budget':
+      return { state: 'queued' };
+    case 'failed':
+    case 'timed_out':
+      if (retries(node))
+        return { state: 'queued', notBeforeMs: draft.ctx.nowMs + retryDelayMs(node, draft.ctx.random) };
+      return { state: node.spec.onFailure === 'hold' ? 'queued' : 'failed' };
+  }
+}
+
+/**
+ * Delay before the next attempt, in milliseconds, in [1, cap]. Exponential with full jitter, so that what failed
+ * together does not return together.
+ */
+function retryDelayMs(node: Node, random: () => number): number {
+  const { backoffMs, capMs } = node.spec.retry ?? { backoffMs: 1000, capMs: 60_000 };
+  const ceiling = Math.min(capMs, backoffMs * 2 ** Math.min(node.failures, 30));
+  return Math.max(1, Math.floor(random() * ceiling));
+}

@@ -1,0 +1,3 @@
+import { modelProperties } from './properties.ts';
+
+modelProperties(5000);
