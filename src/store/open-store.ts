@@ -1,0 +1,75 @@
+/** A store directory: `reeve.sqlite` and `blobs/`, for this user only. */
+import { accessSync, chmodSync, constants, mkdirSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { ReeveError } from '../model/errors.ts';
+import type { BlobStore } from './blob-store.ts';
+import { DirectoryBlobs } from './blobs/directory-blobs.ts';
+import type { RunStore } from './run-store.ts';
+import { DATABASE_NAME, SharedRunStore } from './sqlite/shared-run-store.ts';
+import { storeError } from './sqlite/sqlite-errors.ts';
+
+export interface Store {
+  readonly runs: RunStore;
+  readonly blobs: BlobStore;
+  close(): Promise<void>;
+}
+
+export interface OpenStoreOptions {
+  /** Makes the directory and the database when there are none; otherwise that is E_STORE_UNAVAILABLE. */
+  readonly create?: boolean;
+  /** How long a write waits for other processes before E_STORE_BUSY, milliseconds. */
+  readonly busyMs?: number;
+}
+
+/**
+ * Opens the store below `root`. Where it may not be written it can still be read.
+ * @throws ReeveError E_STORE_UNAVAILABLE, E_STORE_CORRUPT, E_STORE_BUSY, E_STORE_NEWER (nothing was changed then).
+ */
+export async function openStore(
+  root: string,
+  { create = true, busyMs }: OpenStoreOptions = {},
+): Promise<Store> {
+  const file = join(root, DATABASE_NAME);
+  try {
+    if (create) makeRoot(root);
+    const runs = new SharedRunStore(root, {
+      access: accessTo(root, file, create),
+      ...(busyMs === undefined ? {} : { busyMs }),
+    });
+    const blobs = new DirectoryBlobs(join(root, 'blobs'));
+    return { runs, blobs, close: () => runs.close() };
+  } catch (error) {
+    throw storeError(error, root);
+  }
+}
+
+function makeRoot(root: string): void {
+  if (statSync(root, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  mkdirSync(dirname(root), { recursive: true });
+  try {
+    mkdirSync(root, { mode: 0o700 });
+    chmodSync(root, 0o700); // whatever the umask
+  } catch (error) {
+    const isThere = (error as NodeJS.ErrnoException).code === 'EEXIST';
+    if (!isThere || !statSync(root).isDirectory()) throw error;
+  }
+}
+
+function accessTo(root: string, file: string, create: boolean): 'write' | 'read' {
+  const found = statSync(file, { throwIfNoEntry: false });
+  if (found === undefined) {
+    if (create) return 'write';
+    throw new ReeveError('E_STORE_UNAVAILABLE', `there is no store at ${root}`, { file: root });
+  }
+  if (!found.isFile()) throw new ReeveError('E_STORE_CORRUPT', `${file} is not a file`, { file });
+  return mayWrite(root) && mayWrite(file) ? 'write' : 'read';
+}
+
+function mayWrite(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
