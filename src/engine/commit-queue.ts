@@ -1,0 +1,83 @@
+import { stopPoint } from '../telemetry/stop-points.ts';
+import type { Commit, CommitResult, RunStore } from '../store/run-store.ts';
+
+interface Waiting {
+  readonly commit: Commit;
+  readonly resolve: (result: CommitResult) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Most commits in one transaction: bounds the time that the first of them waits for the last. */
+const BATCH_MAX = 512;
+
+/**
+ * Group commit: everything that waits goes into one transaction and one sync. While one batch is being written the
+ * next one gathers. Commits of one run stay in order and are merged.
+ */
+export class CommitQueue {
+  readonly #store: RunStore;
+  #waiting: Waiting[] = [];
+  #running = false;
+
+  constructor(store: RunStore) {
+    this.#store = store;
+  }
+
+  push(commit: Commit): Promise<CommitResult> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ commit, resolve, reject });
+      if (this.#running) return;
+      this.#running = true;
+      // Not at once: whoever was woken by the same event gets into the same transaction.
+      setImmediate(() => void this.#drain());
+    });
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting.splice(0, BATCH_MAX);
+      const groups = mergeByRun(batch);
+      try {
+        stopPoint('commit:before');
+        const results = await this.#store.commit(groups.map(({ commit }) => commit));
+        stopPoint('commit:after');
+        groups.forEach((group, at) => {
+          const result = results[at] ?? 'conflict';
+          for (const waiting of group.members) waiting.resolve(result);
+        });
+      } catch (error) {
+        for (const { reject } of batch) reject(error);
+      }
+      if (this.#waiting.length > 0) await new Promise(setImmediate);
+    }
+    this.#running = false;
+  }
+}
+
+function mergeByRun(batch: readonly Waiting[]): { commit: Commit; members: Waiting[] }[] {
+  const groups = new Map<string, { commit: Commit; members: Waiting[] }>();
+  for (const waiting of batch) {
+    const { commit } = waiting;
+    const group = groups.get(commit.runId);
+    // After a conflict the queue may hold both the stale commit and its successor on the reloaded run.
+    const follows = group !== undefined && group.commit.head.hash === commit.expectedHash;
+    if (group === undefined || !follows) {
+      groups.set(group === undefined ? commit.runId : `${commit.runId}\n${groups.size}`, {
+        commit,
+        members: [waiting],
+      });
+      continue;
+    }
+    const snapshot = commit.snapshot ?? group.commit.snapshot;
+    group.commit = {
+      ...commit,
+      expectedVersion: group.commit.expectedVersion,
+      expectedHash: group.commit.expectedHash,
+      events: [...group.commit.events, ...commit.events],
+      work: [...group.commit.work, ...commit.work],
+      ...(snapshot === undefined ? {} : { snapshot }),
+    };
+    group.members.push(waiting);
+  }
+  return [...groups.values()];
+}

@@ -1,0 +1,304 @@
+/**
+ * The engine: commands in, durable events out.
+ *
+ * A command is decided on the run's state in memory and applied to it at once; its events wait for the next group
+ * commit and the caller is answered after the sync (I1). Whoever decides next builds on events that are not durable
+ * yet: that is safe because a commit that fails takes all that were built on it with it — the run is then loaded
+ * again and each command decided again on what the store really has.
+ */
+import { genesisHash } from '../model/chain.ts';
+import type { Command, Context } from '../model/commands.ts';
+import { decide } from '../model/decide/index.ts';
+import { ReeveError, type Refusal } from '../model/errors.ts';
+import { evolve } from '../model/evolve.ts';
+import type { RecordedEvent } from '../model/events.ts';
+import { decodeSnapshot, encodeSnapshot } from '../model/snapshot.ts';
+import { emptyState, type RunState } from '../model/state.ts';
+import type { BlobStore } from '../store/blob-store.ts';
+import { headOf } from '../store/run-head.ts';
+import type { Commit, RunStore, StoredEvent } from '../store/run-store.ts';
+import { CommitQueue } from './commit-queue.ts';
+import { openEvents, sealEvent } from './event-codec.ts';
+import type { Chance, Clock } from './ports.ts';
+import { sha256 } from './system.ts';
+import { workChanges } from './work-changes.ts';
+
+/** How often a command is decided again after others changed the run. */
+const TRIES_MAX = 64;
+/** Runs kept in memory. */
+const HOT_RUNS_MAX = 2000;
+/** A snapshot is written once the events since the last one outweigh it by this factor, and at least this many bytes. */
+const SNAPSHOT_FACTOR = 2;
+const SNAPSHOT_AFTER_BYTES = 64 * 1024;
+
+interface HotRun {
+  readonly state: RunState;
+  hash: string;
+  createdAtMs: number;
+  /** Characters of events since the last snapshot, and of that snapshot. */
+  tail: number;
+  snapshot: number;
+  /** Commits on their way: the store may be behind by these. */
+  pending: number;
+  /** Settles once the payloads outside of earlier events are stored: commits of one run stay in order. */
+  spilled: Promise<unknown> | undefined;
+}
+
+export interface Executed {
+  readonly events: readonly RecordedEvent[];
+  /** The run after the command. It moves on with later commands: read at once, or copy. */
+  readonly state: RunState;
+}
+
+export interface EngineOptions {
+  readonly store: RunStore;
+  readonly blobs: BlobStore;
+  readonly clock: Clock;
+  readonly chance: Chance;
+}
+
+export class Engine {
+  readonly store: RunStore;
+  readonly blobs: BlobStore;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly #queue: CommitQueue;
+  readonly #hot = new Map<string, HotRun>();
+
+  constructor({ store, blobs, clock, chance }: EngineOptions) {
+    this.store = store;
+    this.blobs = blobs;
+    this.clock = clock;
+    this.chance = chance;
+    this.#queue = new CommitQueue(store);
+  }
+
+  /**
+   * Carries out a command and resolves once its events are durable.
+   * @throws ReeveError with the refusal's code; E_STORE_* when the store fails (then nothing was recorded).
+   */
+  async execute(runId: string, command: Command): Promise<Executed> {
+    for (let tries = 0; tries < TRIES_MAX; tries += 1) {
+      const hot = this.#hot.get(runId) ?? (await this.#load(runId));
+      const held = this.#heldBy(hot, command);
+      const lease = held === undefined ? undefined : await this.#leaseOf(hot, held);
+      if (this.#heldBy(hot, command)?.epoch !== held?.epoch) continue; // someone claimed it while we looked
+      const ctx: Context = {
+        nowMs: this.clock.nowMs(),
+        sha256,
+        random: () => this.chance.random(),
+        ...(lease === undefined ? {} : { lease }),
+      };
+      // From here to the push nothing is awaited: decisions on one run are made one after the other.
+      const decided = decide(hot.state, command, ctx);
+      if (!decided.ok || decided.events.length === 0) {
+        if (await this.#isStale(runId, hot)) continue;
+        if (!decided.ok) throw refusalError(decided.refusal);
+        return { events: [], state: hot.state };
+      }
+      if (await this.#commit(runId, hot, decided.events)) return { events: decided.events, state: hot.state };
+      this.#drop(runId, hot);
+    }
+    throw new ReeveError('E_RUN_CHANGED', `run ${runId} kept changing while '${command.type}' was decided`, {
+      job_id: runId,
+    });
+  }
+
+  /** The run as the store has it now. @throws ReeveError E_INVALID_INPUT_SCHEMA when there is none. */
+  async state(runId: string): Promise<RunState> {
+    const known = this.#hot.get(runId);
+    const hot = known !== undefined && !(await this.#isStale(runId, known)) ? known : await this.#load(runId);
+    if (hot.state.version === 0) throw unknownRun(runId);
+    return hot.state;
+  }
+
+  /** The run as this process last knew it, without asking the store; for whoever holds its lease. */
+  peek(runId: string): RunState | undefined {
+    return this.#hot.get(runId)?.state;
+  }
+
+  /** Events with seq > `after`; in order, at most `limit`. */
+  async events(
+    runId: string,
+    after = 0,
+    limit = 10_000,
+    types?: readonly string[],
+  ): Promise<RecordedEvent[]> {
+    return openEvents(await this.store.events(runId, after, limit, types), this.blobs);
+  }
+
+  /** Forgets what is in memory of a run, so that the next use reads the store. */
+  forget(runId: string): void {
+    this.#hot.delete(runId);
+  }
+
+  async #commit(runId: string, hot: HotRun, events: readonly RecordedEvent[]): Promise<boolean> {
+    hot.pending += 1;
+    try {
+      const { commit, spills } = this.#apply(runId, hot, events);
+      if (hot.spilled !== undefined || spills.length > 0) {
+        // Blobs first: a committed event never names a payload that is not there.
+        const bytes = spills.map((text) => new TextEncoder().encode(text));
+        const spilled = Promise.all([hot.spilled, ...bytes.map((blob) => this.blobs.put(blob))]);
+        hot.spilled = spilled;
+        await spilled;
+        if (hot.spilled === spilled) hot.spilled = undefined;
+      }
+      return (await this.#queue.push(commit)) === 'ok';
+    } catch (error) {
+      this.#drop(runId, hot);
+      throw error;
+    } finally {
+      hot.pending -= 1;
+    }
+  }
+
+  /** Applies events to the run in memory and says how they are to be stored. */
+  #apply(runId: string, hot: HotRun, events: readonly RecordedEvent[]): { commit: Commit; spills: string[] } {
+    const { state } = hot;
+    const expectedVersion = state.version;
+    const expectedHash = hot.hash;
+    const stored: StoredEvent[] = [];
+    const spills: string[] = [];
+    for (const recorded of events) {
+      const sealed = sealEvent(hot.hash, recorded, sha256);
+      hot.hash = sealed.stored.hash;
+      hot.tail += sealed.stored.body.length;
+      stored.push(sealed.stored);
+      if (sealed.spill !== undefined) spills.push(sealed.spill);
+      evolve(state, recorded);
+    }
+    if (expectedVersion === 0) hot.createdAtMs = events[0]?.atMs ?? 0;
+    const work = workChanges(events, state);
+    state.fresh.length = 0;
+    const head = headOf(state, hot.hash, hot.createdAtMs);
+    const commit = {
+      runId,
+      expectedVersion,
+      expectedHash,
+      events: stored,
+      head,
+      work,
+      ...this.#snapshotIfDue(hot),
+    };
+    return { commit, spills };
+  }
+
+  #snapshotIfDue(hot: HotRun): { snapshot?: { version: number; body: string } } {
+    if (hot.tail < SNAPSHOT_AFTER_BYTES || hot.tail < hot.snapshot * SNAPSHOT_FACTOR) return {};
+    const body = encodeSnapshot(hot.state);
+    hot.snapshot = body.length;
+    hot.tail = 0;
+    return { snapshot: { version: hot.state.version, body } };
+  }
+
+  async #load(runId: string): Promise<HotRun> {
+    const loaded = await this.store.load(runId);
+    const known = this.#hot.get(runId);
+    // Someone else may have loaded it meanwhile and built on it: two states of one run must not diverge.
+    if (known !== undefined && known.state.version >= (loaded?.head.version ?? 0)) return known;
+    const hot = loaded === undefined ? newRun(runId) : await this.#rebuild(loaded);
+    const raced = this.#hot.get(runId);
+    if (raced !== undefined && raced !== known && raced.state.version >= hot.state.version) return raced;
+    this.#hot.delete(runId);
+    this.#hot.set(runId, hot);
+    for (const oldest of this.#hot.keys()) {
+      if (this.#hot.size <= HOT_RUNS_MAX) break;
+      this.#hot.delete(oldest);
+    }
+    return hot;
+  }
+
+  async #rebuild(loaded: NonNullable<Awaited<ReturnType<RunStore['load']>>>): Promise<HotRun> {
+    const { head, snapshot } = loaded;
+    let state = snapshot === undefined ? undefined : decodeSnapshot(snapshot.body);
+    const tail =
+      snapshot !== undefined && state === undefined
+        ? await this.store.events(head.id, 0, head.version)
+        : loaded.tail;
+    state ??= emptyState(head.id);
+    const events = await openEvents(tail, this.blobs);
+    for (const recorded of events) {
+      if (recorded.seq !== state.version + 1) {
+        throw new ReeveError('E_STORE_CORRUPT', `run ${head.id}: event ${state.version + 1} is missing`, {
+          job_id: head.id,
+          seq: state.version + 1,
+        });
+      }
+      state = evolve(state, recorded);
+    }
+    if (state.version !== head.version) {
+      throw new ReeveError(
+        'E_STORE_CORRUPT',
+        `run ${head.id} has ${state.version} of ${head.version} events`,
+        { job_id: head.id },
+      );
+    }
+    state.fresh.length = 0;
+    return {
+      state,
+      hash: head.hash,
+      createdAtMs: head.createdAtMs,
+      tail: tail.reduce((sum, { body }) => sum + body.length, 0),
+      snapshot: snapshot?.body.length ?? 0,
+      pending: 0,
+      spilled: undefined,
+    };
+  }
+
+  /** Only a claim of a node that someone holds has to look at the lease in the store. */
+  #heldBy(hot: HotRun, command: Command): { node: string; epoch: number; ttlMs: number } | undefined {
+    if (command.type !== 'claim' && command.type !== 'start') return undefined;
+    const node = hot.state.nodes.get(command.node);
+    if (command.claimant === undefined || node?.lease === undefined) return undefined;
+    return { node: command.node, epoch: node.epoch, ttlMs: command.claimant.ttlMs };
+  }
+
+  async #leaseOf(
+    hot: HotRun,
+    held: { node: string; epoch: number; ttlMs: number },
+  ): Promise<NonNullable<Context['lease']>> {
+    const isPending = hot.pending > 0;
+    const row = (await this.store.work(hot.state.id)).find(({ node }) => node === held.node);
+    // A lease that is not durable yet has just been taken: the row is still about the one before.
+    if (isPending && row?.epoch !== held.epoch) return { live: true, seenMs: 0 };
+    const untilMs = row?.untilMs ?? 0;
+    return { live: untilMs > this.clock.nowMs(), seenMs: Math.max(0, untilMs - held.ttlMs) };
+  }
+
+  async #isStale(runId: string, hot: HotRun): Promise<boolean> {
+    if (this.#hot.get(runId) !== hot) return true;
+    const head = await this.store.head(runId);
+    const version = head?.version ?? 0;
+    const isBehind = version > hot.state.version;
+    const isOther =
+      hot.pending === 0 && (version !== hot.state.version || (head !== undefined && head.hash !== hot.hash));
+    if (!isBehind && !isOther) return false;
+    this.#drop(runId, hot);
+    return true;
+  }
+
+  #drop(runId: string, hot: HotRun): void {
+    if (this.#hot.get(runId) === hot) this.#hot.delete(runId);
+  }
+}
+
+function newRun(runId: string): HotRun {
+  return {
+    state: emptyState(runId),
+    hash: genesisHash(runId, sha256),
+    createdAtMs: 0,
+    tail: 0,
+    snapshot: 0,
+    pending: 0,
+    spilled: undefined,
+  };
+}
+
+function refusalError({ code, message, details }: Refusal): ReeveError {
+  return new ReeveError(code, message, details);
+}
+
+function unknownRun(runId: string): ReeveError {
+  return new ReeveError('E_INVALID_INPUT_SCHEMA', `unknown run '${runId}'`, { job_id: runId });
+}

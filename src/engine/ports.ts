@@ -1,0 +1,14 @@
+/** What the engine needs from the world, so that tests can give it a world of their own. */
+export interface Clock {
+  /** Milliseconds since 1970, UTC. */
+  nowMs(): number;
+  /** Resolves after `ms`, or as soon as the signal aborts (it never rejects). Does not keep the process alive. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+export interface Chance {
+  /** In [0, 1). */
+  random(): number;
+  /** A new id, unique everywhere: `prefix` and 24 or more characters of [a-z0-9]. */
+  id(prefix: string): string;
+}

@@ -1,0 +1,218 @@
+/** Claims work rows and drives them, several at a time. */
+import type { Fingerprint } from '../model/run-spec.ts';
+import type { Resume } from '../model/commands.ts';
+import { ReeveError } from '../model/errors.ts';
+import type { RunState } from '../model/state.ts';
+import { isTerminal } from '../model/transitions.ts';
+import type { WorkRow } from '../store/run-store.ts';
+import { Driver, type DriveEnd, type DriverOptions } from './driver.ts';
+import type { Executor } from './executor.ts';
+import type { HeldLease } from './lease-keeper.ts';
+
+/** Time a lease holds without renewal, milliseconds (contract wrkr §c); it is renewed every third of it. */
+export const LEASE_TTL_MS = 30_000;
+
+export interface WorkerOptions extends DriverOptions {
+  readonly worker: string;
+  /** Default: random. */
+  readonly newLeaseId?: () => string;
+  readonly ttlMs?: number;
+  /** The environment to be compared with what the run recorded, by its rules. */
+  readonly environmentOf?: (rules: readonly string[]) => Fingerprint;
+}
+
+export interface ClaimedRun {
+  readonly lease: HeldLease;
+  readonly state: RunState;
+}
+
+export class Worker {
+  readonly options: WorkerOptions;
+
+  constructor(options: WorkerOptions) {
+    this.options = options;
+  }
+
+  /**
+   * Claims a run's root, or another node. With `resume` also a held run.
+   * @returns undefined when the claim was granted the right to look, but the run is now held (its environment differs).
+   * @throws ReeveError E_LEASE_CONFLICT, E_CHECKPOINT_APPROVAL_REQUIRED, E_INVALID_STATE_TRANSITION.
+   */
+  async claim(runId: string, node?: string, resume?: Resume): Promise<ClaimedRun | undefined> {
+    const { engine, worker, newLeaseId, ttlMs = LEASE_TTL_MS, environmentOf } = this.options;
+    const before = await engine.state(runId);
+    const target = node ?? before.spec.rootId;
+    const leaseId = newLeaseId?.() ?? engine.chance.id('lease-');
+    const environment =
+      before.environment === undefined ? undefined : environmentOf?.(before.environment.rules);
+    const { state, events } = await engine.execute(runId, {
+      type: 'claim',
+      node: target,
+      claimant: { worker, leaseId, ttlMs },
+      ...(environment === undefined ? {} : { environment }),
+      ...(resume === undefined ? {} : { resume }),
+    });
+    this.options.onChange?.(runId);
+    const taken = events.find(({ event }) => event.type === 'node_assigned');
+    const assigned = taken?.event;
+    if (assigned?.type !== 'node_assigned') return undefined;
+    const takenMs = taken?.atMs ?? 0; // from there the store counts the lease, not from when we heard of it
+    return {
+      lease: { runId, node: target, epoch: assigned.lease.epoch, worker, leaseId, ttlMs, takenMs },
+      state,
+    };
+  }
+
+  drive(lease: HeldLease, signal: AbortSignal): Promise<DriveEnd> {
+    return new Driver(this.options, lease).drive(signal);
+  }
+
+  /**
+   * Claims and drives whatever is due in these queues, `concurrency` at a time, until the signal; or, with
+   * `untilIdle`, until nothing is due and nothing runs.
+   */
+  async run(
+    {
+      queues,
+      concurrency,
+      untilIdle = false,
+    }: { queues: readonly string[]; concurrency: number; untilIdle?: boolean },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { engine, lookMs = 1000 } = this.options;
+    const driving = new Map<string, Promise<unknown>>();
+    const refused = new Map<string, number>();
+    let failure: Error | undefined;
+    const failed = new AbortController(); // one failure stops the others as gently as the signal does
+    const stopping = AbortSignal.any([signal, failed.signal]);
+    let woken: () => void = () => undefined;
+    const unsubscribe = engine.store.subscribe(() => woken());
+    try {
+      for (;;) {
+        const wake = new Promise<void>((resolve) => {
+          woken = resolve;
+        });
+        if (failure !== undefined) throw failure;
+        const nowMs = engine.clock.nowMs();
+        if (!signal.aborted) {
+          const room = concurrency - driving.size;
+          for (const [key, untilMs] of refused) if (untilMs <= nowMs) refused.delete(key);
+          const limit = room + refused.size + driving.size;
+          const rows = room <= 0 ? [] : await engine.store.due({ nowMs, limit, queues });
+          const fresh = rows
+            .filter((row) => !driving.has(keyOf(row)) && !refused.has(keyOf(row)))
+            .slice(0, room);
+          for (const row of fresh) {
+            const work = this.#take(row, stopping)
+              // Not taken: someone was faster, or it cannot run now.
+              .then((taken) => taken || refused.set(keyOf(row), engine.clock.nowMs() + lookMs))
+              .catch((error: unknown) => {
+                failure ??= error instanceof Error ? error : new Error(String(error));
+                failed.abort();
+              })
+              .finally(() => {
+                driving.delete(keyOf(row));
+                woken();
+              });
+            driving.set(keyOf(row), work);
+          }
+        }
+        if (driving.size === 0 && (signal.aborted || untilIdle)) return;
+        const stop = new AbortController();
+        const onAbort = (): void => woken();
+        signal.addEventListener('abort', onAbort, { once: true });
+        const full = driving.size >= concurrency;
+        const next = full ? undefined : await engine.store.nextDueMs(queues);
+        // What was due already is at work or was refused: looking again at once would find the same.
+        const waitMs = next === undefined || next <= nowMs ? lookMs : Math.min(lookMs, next - nowMs);
+        await Promise.race([wake, engine.clock.sleep(waitMs, stop.signal)]);
+        stop.abort('over'); // a reason of its own: the default one costs a stack trace each time
+        signal.removeEventListener('abort', onAbort);
+      }
+    } finally {
+      unsubscribe();
+      await Promise.allSettled(driving.values());
+    }
+  }
+
+  async #take(row: WorkRow, signal: AbortSignal): Promise<boolean> {
+    let claimed: ClaimedRun | undefined;
+    try {
+      const state = await this.options.engine.state(row.runId);
+      if (isTerminal(state.standing)) {
+        await this.stopLeftovers(row.runId);
+        return true;
+      }
+      claimed = await this.claim(row.runId, row.node);
+    } catch (error) {
+      if (isLostRace(error) || isRemoved(error)) return false;
+      throw error;
+    }
+    if (claimed !== undefined) await this.drive(claimed.lease, signal);
+    return true;
+  }
+
+  /** Stops what still runs of a run that is over, and records how it ended. Nobody else holds its lease. */
+  async stopLeftovers(runId: string): Promise<void> {
+    const { engine, executors } = this.options;
+    const state = await engine.state(runId);
+    await Promise.all([...state.live.keys()].map((id) => stopOne(id)));
+
+    async function stopOne(id: string): Promise<void> {
+      const live = state.nodes.get(id)?.live;
+      if (live === undefined) return;
+      const attempt = { node: id, attempt: live.attempt, epoch: live.epoch };
+      const executor = executors.get(live.executor ?? '');
+      if (executor !== undefined) return stopWith(executor, attempt, live.effectKey);
+      const end =
+        live.executor === null
+          ? ({ found: 'not_started', reason: 'the run is over' } as const)
+          : ({ found: 'unknown', reason: `no executor named '${live.executor}' here to stop it` } as const);
+      await engine.execute(runId, { type: 'interrupt', ...attempt, ...end }).catch(ignoreLostRace);
+    }
+
+    async function stopWith(
+      executor: Executor,
+      attempt: { node: string; attempt: number; epoch: number },
+      effectKey: string,
+    ) {
+      const ref = { executor: executor.name, effectKey };
+      await executor.cancel(ref, 'canceled');
+      for await (const status of executor.watch(ref, new AbortController().signal)) {
+        if (status.phase === 'running') continue;
+        const end =
+          status.phase === 'finished'
+            ? ({ type: 'finish', ...attempt, outcome: status.outcome, usage: status.usage } as const)
+            : ({ type: 'interrupt', ...attempt, found: status.phase, reason: 'the run is over' } as const);
+        await engine.execute(runId, end).catch(ignoreLostRace);
+        await executor.forget(ref);
+        return;
+      }
+    }
+  }
+}
+
+function keyOf(row: WorkRow): string {
+  return `${row.runId}\n${row.node}`;
+}
+
+function isLostRace(error: unknown): boolean {
+  return (
+    error instanceof ReeveError &&
+    [
+      'E_LEASE_CONFLICT',
+      'E_INVALID_STATE_TRANSITION',
+      'E_CHECKPOINT_APPROVAL_REQUIRED',
+      'E_RUN_CHANGED',
+    ].includes(error.code)
+  );
+}
+
+/** The run was deleted after its row was read. */
+function isRemoved(error: unknown): boolean {
+  return error instanceof ReeveError && error.code === 'E_INVALID_INPUT_SCHEMA';
+}
+
+function ignoreLostRace(error: unknown): void {
+  if (!isLostRace(error)) throw error;
+}
