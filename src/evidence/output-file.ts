@@ -1,0 +1,99 @@
+/** A file that is there whole or not at all: written aside in its directory, synced, renamed, the directory synced. */
+import { randomUUID } from 'node:crypto';
+import { mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { ReeveError } from '../model/errors.ts';
+import type { ByteSink } from './zip-writer.ts';
+
+const BUFFER_BYTES = 256 * 1024;
+
+/**
+ * Makes the file and the directories above it (0600, 0750). Whatever fails, nothing new is left behind.
+ * @throws ReeveError E_STORE_FULL, E_STORE_UNAVAILABLE when the place cannot be written; what `write` throws.
+ */
+export async function writeFileAtomically<T>(
+  path: string,
+  write: (sink: ByteSink) => Promise<T>,
+): Promise<T> {
+  const folder = dirname(path);
+  const aside = join(folder, `.tmp-${randomUUID()}`);
+  try {
+    await makeFolder(folder);
+    try {
+      const file = await open(aside, 'wx', 0o600);
+      let result: T;
+      try {
+        const sink = new BufferedSink(file);
+        result = await write(sink);
+        await sink.flush();
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(aside, path);
+      await syncFolder(folder);
+      return result;
+    } catch (error) {
+      await rm(aside, { force: true });
+      throw error;
+    }
+  } catch (error) {
+    throw outputError(error, path);
+  }
+}
+
+/** Gathers small writes; big ones go past the buffer. */
+class BufferedSink implements ByteSink {
+  readonly #file: FileHandle;
+  readonly #buffer = Buffer.allocUnsafe(BUFFER_BYTES);
+  #filled = 0;
+
+  constructor(file: FileHandle) {
+    this.#file = file;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    if (this.#filled + bytes.length > BUFFER_BYTES) await this.flush();
+    if (bytes.length > BUFFER_BYTES) return this.#writeAll(bytes);
+    this.#buffer.set(bytes, this.#filled);
+    this.#filled += bytes.length;
+  }
+
+  async flush(): Promise<void> {
+    await this.#writeAll(this.#buffer.subarray(0, this.#filled));
+    this.#filled = 0;
+  }
+
+  async #writeAll(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length; ) at += (await this.#file.write(bytes, at)).bytesWritten;
+  }
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  const made = await mkdir(folder, { recursive: true, mode: 0o750 });
+  if (made === undefined) return;
+  // A new folder is known to its parent only after a sync, and so on down.
+  for (let at = folder; at !== dirname(made); at = dirname(at)) await syncFolder(dirname(at));
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/** What a failure of the file system means to whoever named the place; anything else stays what it is. */
+function outputError(error: unknown, path: string): unknown {
+  const { code } = error as NodeJS.ErrnoException;
+  if (error instanceof ReeveError || typeof code !== 'string') return error;
+  const isFull = ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(code);
+  return new ReeveError(
+    isFull ? 'E_STORE_FULL' : 'E_STORE_UNAVAILABLE',
+    isFull ? `there is no room to write ${path}` : `${path} cannot be written (${code})`,
+    { path, cause: code },
+    { cause: error },
+  );
+}

@@ -1,0 +1,221 @@
+// Much of everything: every bit, a thousand packs, ten thousand events, bombs and big files within bounded memory.
+import { spawn } from 'node:child_process';
+import { mkdir, open, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'vitest';
+import { verifyJobpack } from '../../src/evidence/verify.ts';
+import { ReeveError } from '../../src/model/errors.ts';
+import { PackJob, sourceOf } from './pack-job.ts';
+import { rawZip } from './raw-zip.ts';
+import {
+  expectRefused,
+  filesIn,
+  referencePack,
+  rehashed,
+  seeded,
+  test,
+  verifyBytes,
+  write,
+} from './support.ts';
+
+const FRACTION_ENDS_IN_ZERO = /T\d\d:\d\d:\d\d\.\d*0Z/;
+const CHILD = fileURLToPath(new URL('measured-child.ts', import.meta.url));
+
+function longJob(steps: number): PackJob {
+  const declared = Array.from({ length: steps }, (_, n) => ({
+    id: `s${n}`,
+    summary: `step ${n} is done`,
+    command: 'true',
+    artifacts: [`out/${n}.txt`],
+  }));
+  return new PackJob('demo', declared).toDecision();
+}
+
+/** Runs an action in a process of its own with a small heap. @returns what it says, and its peak memory in MiB. */
+async function measured(
+  action: string,
+  path: string,
+  heapMiB: number,
+): Promise<{ code: string; peakMiB: number }> {
+  const child = spawn(process.execPath, [`--max-old-space-size=${heapMiB}`, CHILD, action, path], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let text = '';
+  child.stdout.setEncoding('utf8').on('data', (part: string) => (text += part));
+  await new Promise((resolve) => child.on('close', resolve));
+  return JSON.parse(text) as { code: string; peakMiB: number };
+}
+
+/** Flips one bit after the other in a file; each must make it refused with 2. */
+async function expectFlipsRefused(
+  dir: string,
+  pack: Buffer,
+  flips: Iterable<readonly [at: number, bit: number]>,
+): Promise<void> {
+  const path = join(dir, 'flipped.zip');
+  await writeFile(path, pack);
+  const file = await open(path, 'r+');
+  try {
+    for (const [at, bit] of flips) {
+      await file.write(Buffer.of(pack[at]! ^ (1 << bit)), 0, 1, at);
+      const code = await verifyJobpack(path).then(
+        () => 'verified',
+        (error: unknown) => (error instanceof ReeveError ? error.exitCode : error),
+      );
+      expect(code, `byte ${at}, bit ${bit}`).toBe(2);
+      await file.write(pack, at, 1, at);
+    }
+    await verifyJobpack(path);
+  } finally {
+    await file.close();
+  }
+}
+
+test('W50 every flipped bit of a small pack is refused', async ({ dir }) => {
+  const pack = referencePack({ approvals: false, acceptance: false });
+  const flips = Array.from({ length: pack.length * 8 }, (_, n) => [n >> 3, n & 7] as const);
+  await expectFlipsRefused(dir, pack, flips);
+});
+
+test('W50 10,000 flipped bits of a pack of ours are refused', async ({ dir }) => {
+  const pack = (await write(dir, longJob(20).source())).bytes;
+  const random = seeded(50);
+  const flips = Array.from(
+    { length: 10_000 },
+    () => [Math.floor(random() * pack.length), Math.floor(random() * 8)] as const,
+  );
+  await expectFlipsRefused(dir, pack, flips);
+});
+
+test('W54 a pack cut off at any length is refused', async ({ dir }) => {
+  const pack = referencePack();
+  for (let length = 0; length < pack.length; length += 1)
+    await expectRefused(dir, pack.subarray(0, length), 2);
+});
+
+test('W46 over 1,000 packs at random milliseconds no time ends in a fraction of zero, and all verify', async ({
+  dir,
+}) => {
+  const random = seeded(46);
+  for (let n = 0; n < 1000; n += 1) {
+    const job = new PackJob();
+    job.nowMs += Math.floor(random() * 86_400_000);
+    const { bytes } = await write(dir, job.toEnd().source());
+    for (const [name, text] of filesIn(bytes)) expect(text, name).not.toMatch(FRACTION_ENDS_IN_ZERO);
+    if (n % 50 === 0) await verifyBytes(dir, bytes);
+  }
+});
+
+test('10,000 events: written and verified; the times are told, not asserted', async ({ dir }) => {
+  const job = longJob(2500);
+  await write(dir, job.source());
+  const startMs = performance.now();
+  const { path } = await write(dir, job.source());
+  const writtenMs = performance.now();
+  await verifyJobpack(path);
+  const [writing, verifying] = [writtenMs - startMs, performance.now() - writtenMs].map((ms) =>
+    ms.toFixed(0),
+  );
+  process.stderr.write(
+    `${job.events.length} events: written in ${writing} ms, verified in ${verifying} ms\n`,
+  );
+});
+
+test('lines that do not fit in memory any more wait in a file, and the pack is the same', async ({ dir }) => {
+  const job = longJob(40);
+  // Each under the 16 KiB from which a payload is kept apart, all together far more than is held in memory.
+  for (let n = 0; n < 1500; n += 1) {
+    job.note({ n, text: 'x'.repeat(15_000) });
+  }
+  const { path, bytes } = await write(dir, job.source());
+  await verifyJobpack(path);
+  expect(bytes.length).toBeGreaterThan(40_000_000);
+  expect((await write(dir, sourceOf('demo', job.events), 'again.zip')).bytes.equals(bytes)).toBe(true);
+});
+
+test('W55 bombs are refused with 2 within 128 MiB of memory, however they are made', async ({ dir }) => {
+  const files = filesIn(referencePack());
+  const spaces = ' '.repeat(64 * 1_048_576);
+  const path = join(dir, 'bomb.zip');
+  const bombs: [string, Buffer][] = [
+    ['declared', rehashed(new Map(files).set('bomb', spaces), { entry: { method: 'deflated' } })],
+    [
+      'an undeclared entry',
+      rawZip(
+        [...files, ['bomb', spaces] as const].map(([name, data]) => ({
+          name,
+          data,
+          method: 'deflated' as const,
+        })),
+      ),
+    ],
+    [
+      'lying about its size',
+      rawZip(
+        [...files, ['bomb', spaces] as const].map(([name, data]) => ({
+          name,
+          data,
+          method: 'deflated' as const,
+          ...(name === 'bomb' ? { claims: { bytes: 1000 } } : {}),
+        })),
+      ),
+    ],
+    [
+      'in a line, below the ratio',
+      rehashed(new Map(files).set('events.jsonl', noise(64 * 1_048_576)), { entry: { method: 'deflated' } }),
+    ],
+    ['stored', rehashed(new Map(files).set('job.json', spaces))],
+    [
+      'in the manifest',
+      rawZip([...new Map(files).set('manifest.json', spaces)].map(([name, data]) => ({ name, data }))),
+    ],
+    [
+      'in many entries',
+      rawZip(
+        Array.from({ length: 40 }, (_, n) => ({
+          name: `bomb${n}`,
+          data: spaces.slice(0, 15 * 1_048_576),
+          method: 'deflated' as const,
+        })),
+      ),
+    ],
+  ];
+  for (const [what, bytes] of bombs) {
+    await writeFile(path, bytes);
+    const { code, peakMiB } = await measured('verify', path, 64);
+    expect(code, what).toBe('E_VERIFY_HASH_MISMATCH');
+    expect(peakMiB, what).toBeLessThan(128);
+  }
+});
+
+test('W57 a 500 MB artifact is captured and verified in less than 200 MB of memory', async ({ dir }) => {
+  const workspace = join(dir, 'ws');
+  await mkdir(join(workspace, 'notes'), { recursive: true });
+  await writeFile(join(workspace, 'notes/collected.txt'), 'small');
+  const big = join(workspace, 'notes/published.txt');
+  await writeFile(big, 'begins');
+  await truncate(big, 500_000_000);
+  const captured = await measured('capture', dir, 100);
+  expect(captured.code).toBe('ok');
+  expect(captured.peakMiB).toBeLessThan(190);
+  const verified = await measured('verify', join(dir, 'pack.zip'), 100);
+  expect(verified.code).toBe('ok');
+  expect(verified.peakMiB).toBeLessThan(190);
+  // What no verifier would take is not written either.
+  await truncate(big, 540_000_000);
+  expect((await measured('capture', dir, 100)).code).toBe('E_INVALID_INPUT_SCHEMA');
+});
+
+/** Text that compresses, but not beyond the limit. */
+function noise(length: number): string {
+  const random = seeded(1);
+  const block = Array.from({ length: 4096 }, () => String.fromCharCode(97 + Math.floor(random() * 26))).join(
+    '',
+  );
+  const blocks = Array.from(
+    { length: Math.ceil(length / 4200) },
+    (_, n) => `${n}`.padEnd(104) + block.slice(n % 4000) + block.slice(0, n % 4000),
+  );
+  return blocks.join('').slice(0, length);
+}
