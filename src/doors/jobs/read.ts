@@ -1,0 +1,161 @@
+/** Reading jobs: status, checkpoints, lists. Nothing here changes a job, except that an addressed directory is imported. */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ReeveError } from '../../model/errors.ts';
+import type { JsonObject } from '../../model/json.ts';
+import type { ListPosition, RunHead } from '../../store/run-store.ts';
+import { isJobId } from './job-id.ts';
+import { importJob, jobState, requireJob, runSpecOf, type Jobs } from './jobs.ts';
+import { checkpointRecord, lineOf, projectionOf } from './lines.ts';
+import { parseCheckpointId, standingOf, statusOf, type Status } from './map.ts';
+import { formatTime } from './time.ts';
+
+/** The `wrkr.status_response` of a job. */
+export async function statusResponse(jobs: Jobs, id: string): Promise<JsonObject> {
+  const state = await jobState(jobs, id);
+  const row = (await jobs.engine.store.work(state.id)).find(({ node }) => node === state.spec.rootId);
+  const holds = row?.worker != null && row.leaseId != null && row.untilMs != null;
+  const { environment, reasonCodes } = state;
+  return {
+    schema_id: 'wrkr.status_response',
+    schema_version: 'v1',
+    created_at: formatTime(state.lastAtMs),
+    producer_version: jobs.version,
+    job_id: state.id,
+    status: statusOf(state.standing),
+    summary: state.checkpoints.lastSummary,
+    ...(reasonCodes.length === 0 ? {} : { reason_codes: reasonCodes }),
+    ...(environment === undefined
+      ? {}
+      : { environment_hash: environment.hash, environment_rules: environment.rules }),
+    ...(holds
+      ? { lease: { worker_id: row.worker, lease_id: row.leaseId, expires_at: formatTime(row.untilMs) } }
+      : {}),
+  };
+}
+
+export async function listCheckpoints(jobs: Jobs, id: string): Promise<readonly JsonObject[]> {
+  const { id: jobId } = await requireJob(jobs, id);
+  const projection = projectionOf(jobId, await runSpecOf(jobs, jobId), jobs.version);
+  const records: JsonObject[] = [];
+  for (let after = 0; ; ) {
+    const events = await jobs.engine.events(jobId, after, 2000, ['checkpoint_emitted', 'line_imported']);
+    for (const recorded of events) {
+      const record = checkpointRecord(lineOf(recorded, projection), jobId, projection.producerVersion);
+      if (record !== undefined) records.push(record);
+      after = recorded.seq;
+    }
+    if (events.length < 2000) return records;
+  }
+}
+
+/** @throws ReeveError E_INVALID_INPUT_SCHEMA: ill-formed, unknown, or not a checkpoint (W28). */
+export async function showCheckpoint(jobs: Jobs, id: string, checkpoint: string): Promise<JsonObject> {
+  const { id: jobId } = await requireJob(jobs, id);
+  const seq = parseCheckpointId(checkpoint);
+  const projection = projectionOf(jobId, await runSpecOf(jobs, jobId), jobs.version);
+  const [recorded] = await jobs.engine.events(jobId, seq - 1, 1);
+  const found =
+    recorded?.seq === seq
+      ? checkpointRecord(lineOf(recorded, projection), jobId, projection.producerVersion)
+      : undefined;
+  if (found !== undefined) return found;
+  throw new ReeveError('E_INVALID_INPUT_SCHEMA', `job ${jobId} has no checkpoint ${checkpoint}`, {
+    job_id: jobId,
+    checkpoint_id: checkpoint,
+  });
+}
+
+export interface ListedJob {
+  readonly job_id: string;
+  readonly name: string;
+  readonly status: Status;
+  readonly created_at: string;
+  readonly updated_at: string;
+  /** Steps; the job's root is not counted. */
+  readonly steps: number;
+  readonly steps_done: number;
+}
+
+export interface JobPage {
+  readonly jobs: readonly ListedJob[];
+  readonly next_cursor?: string;
+}
+
+/** Newest first. @param cursor the `next_cursor` of the page before. */
+export async function listJobs(
+  jobs: Jobs,
+  options: { readonly statuses: readonly Status[]; readonly limit: number; readonly cursor?: string },
+): Promise<JobPage> {
+  const { statuses, limit, cursor } = options;
+  await importAll(jobs);
+  const wanted = statuses.map(standingOf);
+  const holds = wanted.flatMap((standing) => (standing.phase === 'held' ? [standing.hold] : []));
+  const found: RunHead[] = [];
+  let after = cursor === undefined ? undefined : parseCursor(cursor);
+  for (;;) {
+    // `held` is one phase with several holds: filtered here, page by page, so that other phases can be asked for beside.
+    const page = await jobs.engine.store.list({
+      limit,
+      ...(wanted.length === 0 ? {} : { phases: [...new Set(wanted.map(({ phase }) => phase))] }),
+      ...(after === undefined ? {} : { after }),
+    });
+    for (const head of page.runs) {
+      if (
+        wanted.length === 0 ||
+        head.hold === null ||
+        holds.includes(head.hold) ||
+        isErrorLike(head, statuses)
+      )
+        found.push(head);
+    }
+    after = page.next;
+    if (after === undefined || found.length >= limit) break;
+  }
+  const listed = found.slice(0, limit).map(listedJob);
+  return { jobs: listed, ...(after === undefined ? {} : { next_cursor: encodeCursor(after) }) };
+}
+
+function isErrorLike(head: RunHead, statuses: readonly Status[]): boolean {
+  return head.hold === 'outcome_unknown' && statuses.includes('blocked_error');
+}
+
+function listedJob(head: RunHead): ListedJob {
+  const standing =
+    head.phase === 'held' ? ({ phase: 'held', hold: head.hold ?? 'error' } as const) : { phase: head.phase };
+  const rootDone = head.phase === 'succeeded' || head.phase === 'failed' || head.phase === 'canceled' ? 1 : 0;
+  return {
+    job_id: head.id,
+    name: head.name,
+    status: statusOf(standing),
+    created_at: formatTime(head.createdAtMs),
+    updated_at: formatTime(head.updatedAtMs),
+    steps: Math.max(0, head.nodes - 1),
+    steps_done: Math.max(0, head.nodesSettled - rootDone),
+  };
+}
+
+/** Directories that only another implementation knows are listed too; a damaged one is told, and left. */
+async function importAll(jobs: Jobs): Promise<void> {
+  const names = await readdir(join(jobs.root, 'jobs')).catch(() => []);
+  for (const name of names.filter(isJobId)) {
+    if ((await jobs.engine.store.head(name)) !== undefined) continue;
+    await importJob(jobs, name).catch((error: unknown) => jobs.note(`${name}: ${(error as Error).message}`));
+  }
+}
+
+function encodeCursor({ createdAtMs, no }: ListPosition): string {
+  return Buffer.from(`${createdAtMs}.${no}`).toString('base64url');
+}
+
+function parseCursor(cursor: string): ListPosition {
+  const [, createdAtMs, no] =
+    /^(\d{1,15})\.(\d{1,15})$/.exec(Buffer.from(cursor, 'base64url').toString()) ?? [];
+  if (createdAtMs === undefined || no === undefined) {
+    throw new ReeveError('E_INVALID_INPUT_SCHEMA', 'the cursor is none of ours', {
+      field: 'cursor',
+      value: cursor.slice(0, 100),
+    });
+  }
+  return { createdAtMs: Number(createdAtMs), no: Number(no) };
+}

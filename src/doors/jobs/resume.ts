@@ -1,0 +1,124 @@
+import type { Resume } from '../../model/commands.ts';
+import { ReeveError } from '../../model/errors.ts';
+import type { RunState } from '../../model/state.ts';
+import { isTerminal } from '../../model/transitions.ts';
+import { isAlive } from './directory.ts';
+import { jobState, workerOf, type Jobs } from './jobs.ts';
+import { DEFAULT_QUEUE, ran, type Ran } from './submit.ts';
+
+export interface ResumeOptions {
+  readonly jobId: string;
+  readonly resume: Resume;
+  /** Take over from a worker that is provably dead, before its lease ends. */
+  readonly takeover: boolean;
+  /** Steps with an unknown outcome that took effect: they do not run again. */
+  readonly markDone: readonly string[];
+  /** Hand the job back to the queue's workers instead of running it here. */
+  readonly queue: boolean;
+  readonly signal: AbortSignal;
+  readonly onChange?: (jobId: string) => void;
+}
+
+/** Goes on with a job at its cursor (contract wrkr §c): finished steps never run again. */
+export async function resume(jobs: Jobs, options: ResumeOptions): Promise<Ran> {
+  const state = await jobState(jobs, options.jobId);
+  const { id: jobId } = state;
+  if (options.queue && state.spec.queue !== DEFAULT_QUEUE) {
+    throw new ReeveError('E_INVALID_INPUT_SCHEMA', `job ${jobId} was not submitted with --queue`, {
+      job_id: jobId,
+      flag: '--queue',
+    });
+  }
+  if (options.takeover) await expireDead(jobs, state);
+  await settleDone(jobs, state, options);
+  const worker = workerOf(jobs, 'dispatch', options.onChange);
+  const claimed = await claimOrExplain();
+  if (claimed !== undefined && !isTerminal(claimed.state.standing)) {
+    if (options.queue) {
+      const { node, epoch } = claimed.lease;
+      await jobs.engine.execute(jobId, {
+        type: 'release',
+        node,
+        epoch,
+        cause: 'released',
+        seenMs: jobs.engine.clock.nowMs(),
+      });
+      return { jobId, state: await jobs.engine.state(jobId) };
+    }
+    await worker.drive(claimed.lease, options.signal);
+  }
+  return ran(jobs, jobId, options.signal);
+
+  async function claimOrExplain() {
+    try {
+      return await worker.claim(jobId, undefined, options.resume);
+    } catch (error) {
+      throw error instanceof ReeveError && error.code === 'E_LEASE_CONFLICT'
+        ? await explainConflict(jobs, jobId, error)
+        : error;
+    }
+  }
+}
+
+/** A conflict says until when; and whether waiting is needed at all. */
+async function explainConflict(jobs: Jobs, jobId: string, error: ReeveError): Promise<ReeveError> {
+  const row = (await jobs.engine.store.work(jobId)).find(({ state }) => state === 'leased');
+  if (row?.untilMs == null) return error;
+  const seconds = Math.max(1, Math.ceil((row.untilMs - jobs.engine.clock.nowMs()) / 1000));
+  const dead = isDeadWorker(row.worker);
+  const what = dead
+    ? `its worker ${row.worker} is gone, its lease ends in ${seconds} s: wait, or take it over now with resume --takeover`
+    : `its worker ${row.worker} is at work`;
+  return new ReeveError('E_LEASE_CONFLICT', `job ${jobId} is leased: ${what}`, {
+    ...error.details,
+    lease_ends_in_seconds: seconds,
+    worker_alive: !dead,
+  });
+}
+
+/** Workers are named `<kind>-<pid>`, on this machine: a store is not shared between machines. */
+export function isDeadWorker(worker: string | null): boolean {
+  const pid = Number(/-(\d+)$/.exec(worker ?? '')?.[1] ?? 0);
+  return pid > 0 && !isAlive(pid);
+}
+
+/** Ends the lease of a dead worker now. A worker that lives keeps it: nothing is taken from it. */
+async function expireDead(jobs: Jobs, state: RunState): Promise<void> {
+  const { rootId } = state.spec;
+  const root = state.nodes.get(rootId);
+  if (root?.lease === undefined || !isDeadWorker(root.lease.worker)) return;
+  const row = (await jobs.engine.store.work(state.id)).find(({ node }) => node === rootId);
+  const nowMs = jobs.engine.clock.nowMs();
+  // Last seen: when the lease was last renewed, which is its end less its time to live.
+  const seenMs = Math.min(nowMs, Math.max(state.lastAtMs, (row?.untilMs ?? nowMs) - jobs.leaseTtlMs));
+  await jobs.engine.execute(state.id, {
+    type: 'release',
+    node: rootId,
+    epoch: root.epoch,
+    cause: 'expired',
+    seenMs,
+  });
+}
+
+async function settleDone(
+  jobs: Jobs,
+  state: RunState,
+  { markDone, resume: { by, reason } }: ResumeOptions,
+): Promise<void> {
+  for (const step of markDone) {
+    const node = [...state.nodes.keys()].find((id) => id === step || state.nodes.get(id)?.spec.name === step);
+    if (node === undefined) {
+      throw new ReeveError('E_INVALID_INPUT_SCHEMA', `job ${state.id} has no open step '${step}'`, {
+        job_id: state.id,
+        step,
+      });
+    }
+    await jobs.engine.execute(state.id, {
+      type: 'settle',
+      node,
+      state: 'succeeded',
+      by,
+      reason: reason ?? '',
+    });
+  }
+}
