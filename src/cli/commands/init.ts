@@ -1,0 +1,27 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { resolveUserPath } from '../../doors/jobs/paths.ts';
+import { exampleSpec } from '../../doors/jobs/example-spec.ts';
+import { formatTime } from '../../doors/jobs/time.ts';
+import { ReeveError } from '../../model/errors.ts';
+import type { CommandHandler } from '../command.ts';
+import { escapeControls } from '../output.ts';
+
+export const init: CommandHandler = async (ctx, { args, flags }) => {
+  const path = await resolveUserPath(flags.text('path') ?? args[0] ?? 'jobspec.yaml', ctx.cwd, 'path');
+  const text = exampleSpec(formatTime(Date.now()), ctx.version, ctx.program);
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, text, { flag: flags.on('force') ? 'w' : 'wx' });
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const what = code === 'EEXIST' ? 'exists already; --force replaces it' : `cannot be written (${code})`;
+    throw new ReeveError(
+      'E_INVALID_INPUT_SCHEMA',
+      `${path} ${what}`,
+      { field: 'path', value: path },
+      { cause },
+    );
+  }
+  return { json: { jobspec_path: path }, text: [`jobspec=${escapeControls(path)}`] };
+};

@@ -1,0 +1,59 @@
+import { resume as resumeJob } from '../../doors/jobs/resume.ts';
+import { statusOf } from '../../doors/jobs/map.ts';
+import { jobState, runSpecOf } from '../../doors/jobs/jobs.ts';
+import { nextStepIndex, projectionOf } from '../../doors/jobs/lines.ts';
+import { ReeveError } from '../../model/errors.ts';
+import type { CommandHandler } from '../command.ts';
+import { actorOf } from '../context.ts';
+import { limitsFrom } from '../limits.ts';
+import { startProgress } from '../ui/progress.ts';
+import { finished } from './submit.ts';
+
+export const resume: CommandHandler = async (ctx, { args, flags }) => {
+  const [id = ''] = args;
+  const reason = flags.text('reason');
+  const needsReason = ['force-env', 'mark-done'].find((flag) => flags.on(flag));
+  if (needsReason !== undefined && (reason ?? '').trim() === '') {
+    throw new ReeveError('E_INVALID_INPUT_SCHEMA', `--${needsReason} needs a --reason`, { flag: '--reason' });
+  }
+  const jobs = await ctx.jobs();
+  const limits = limitsFrom(flags);
+  await jobState(jobs, id);
+  const progress = startProgress(ctx, jobs);
+  try {
+    const done = await resumeJob(jobs, {
+      jobId: id,
+      resume: {
+        by: actorOf(ctx, flags.text('approved-by')),
+        force: flags.on('force-env'),
+        ...(reason === undefined ? {} : { reason }),
+        ...(limits === undefined ? {} : { limits }),
+      },
+      takeover: flags.on('takeover'),
+      markDone: flags.texts('mark-done'),
+      queue: flags.on('queue'),
+      signal: ctx.signal,
+      onChange: progress.onChange,
+    });
+    await progress.stop();
+    const { jobId, state } = done;
+    const spec = await runSpecOf(jobs, jobId);
+    const status = statusOf(state.standing);
+    const next = nextStepIndex(
+      projectionOf(jobId, spec, jobs.version),
+      (node) => state.settled.get(node)?.state === 'succeeded',
+    );
+    const adapter = spec.labels['adapter'];
+    return finished(ctx, done, {
+      json: {
+        job_id: jobId,
+        status,
+        ...(adapter === undefined || adapter === 'none' ? {} : { adapter }),
+        ...(next === 0 ? {} : { next_step_index: next }),
+      },
+      text: [`job=${jobId} status=${status}`],
+    });
+  } finally {
+    await progress.stop();
+  }
+};

@@ -1,0 +1,112 @@
+/** The entry: finds the command, runs it, prints what it returns. The only place that prints results and errors. */
+import { ReeveError } from '../model/errors.ts';
+import type { CommandResult, Program } from './command.ts';
+import { COMMANDS } from './commands/index.ts';
+import { openContext, type OpenContext } from './context.ts';
+import { commandText, mapText } from './help.ts';
+import { errorEnvelope, errorText, jsonText } from './output.ts';
+import { findCommand, parseInput, takeGlobals } from './parse.ts';
+import { programVersion } from './version.ts';
+
+/** @returns the exit code, from the error table. */
+export async function main(argv: readonly string[], program: Program): Promise<number> {
+  const json = argv.includes('--json');
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedPipe);
+  try {
+    return await dispatch(argv, program);
+  } catch (error) {
+    return printError(error, json);
+  }
+}
+
+async function dispatch(argv: readonly string[], program: Program): Promise<number> {
+  const { globals, words } = takeGlobals(argv);
+  const [first] = words;
+  const isHelp = first === 'help' || first === '--help' || first === '-h';
+  if (isHelp && !globals.explain) {
+    process.stdout.write(mapText(program, COMMANDS, programVersion().version));
+    return 0;
+  }
+  const { command, words: rest } = findCommand(
+    COMMANDS,
+    first === undefined ? ['version'] : isHelp ? ['help'] : words,
+  );
+  if (globals.explain) {
+    const name = command.path.join(' ');
+    process.stdout.write(
+      globals.json
+        ? `${JSON.stringify({ command: name, intent: command.intent })}\n`
+        : `${program} ${name}: ${command.intent}\n`,
+    );
+    return 0;
+  }
+  const ours = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest;
+  if (ours.includes('--help') || ours.includes('-h')) {
+    process.stdout.write(commandText(program, command));
+    return 0;
+  }
+  const input = parseInput(command, rest);
+  const stop = stopOnSignals();
+  // `--store-root` is what the contract calls `--store` on `store prune`.
+  const store = globals.store ?? input.flags.text('store-root');
+  const ctx = openContext({ program, commands: COMMANDS, json: globals.json, store, signal: stop.signal });
+  try {
+    const handler = await command.load();
+    return printResult(ctx, await handler(ctx, input));
+  } finally {
+    stop.off();
+    await ctx.close();
+  }
+}
+
+function printResult(ctx: OpenContext, result: CommandResult): number {
+  if (ctx.json && result.json !== undefined) {
+    ctx.stdout.write(typeof result.json === 'string' ? result.json : jsonText(result.json));
+  } else if (!ctx.json && result.text !== undefined) {
+    ctx.stdout.write(result.text.map((line) => `${line}\n`).join(''));
+  }
+  if (result.error !== undefined) return printError(result.error, ctx.json);
+  return result.exitCode ?? 0;
+}
+
+function printError(cause: unknown, json: boolean): number {
+  const error = cause instanceof ReeveError ? cause : defect(cause);
+  process.stderr.write(
+    json ? jsonText(errorEnvelope(error, Date.now(), programVersion().version)) : errorText(error),
+  );
+  if (process.env['REEVE_DEBUG'] === '1' && cause instanceof Error) process.stderr.write(`${cause.stack}\n`);
+  return error.exitCode;
+}
+
+function defect(cause: unknown): ReeveError {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  const { code } = (cause ?? {}) as { code?: unknown };
+  return new ReeveError(
+    'E_GENERIC_FAILURE',
+    message === '' ? 'unknown failure' : message,
+    typeof code === 'string' ? { cause: code } : {},
+    { cause },
+  );
+}
+
+/** The first signal asks to stop; the second one is not held up. */
+function stopOnSignals(): { signal: AbortSignal; off(): void } {
+  const controller = new AbortController();
+  const names = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  const onSignal = (name: NodeJS.Signals): void => {
+    for (const each of names) process.off(each, onSignal);
+    controller.abort(name);
+  };
+  for (const name of names) process.on(name, onSignal);
+  return {
+    signal: controller.signal,
+    off: () => {
+      for (const name of names) process.off(name, onSignal);
+    },
+  };
+}
+
+/** `reeve list | head` ends the reader first; that is no failure of ours. */
+function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
+}

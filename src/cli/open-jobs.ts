@@ -1,0 +1,65 @@
+/** Wiring: the parts of the jobs door, put together for one process. */
+import { join } from 'node:path';
+import { Engine } from '../engine/engine.ts';
+import { systemChance, systemClock } from '../engine/system.ts';
+import { LEASE_TTL_MS } from '../engine/worker.ts';
+import { JobDirectories } from '../doors/jobs/directory.ts';
+import { thisProcess } from '../doors/jobs/fingerprint.ts';
+import type { Jobs } from '../doors/jobs/jobs.ts';
+import { LazyExecutor } from './lazy-executor.ts';
+import { openStore } from '../store/open-store.ts';
+import { escapeControls } from './output.ts';
+
+export interface OpenJobsOptions {
+  readonly root: string;
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly version: string;
+  readonly create: boolean;
+  readonly stderr: NodeJS.WritableStream;
+}
+
+export async function openJobs(options: OpenJobsOptions): Promise<Jobs> {
+  const { root, cwd, env, version, create, stderr } = options;
+  const store = await openStore(root, { create });
+  const engine = new Engine({
+    store: store.runs,
+    blobs: store.blobs,
+    clock: systemClock,
+    chance: systemChance,
+  });
+  const note = (text: string): void => {
+    stderr.write(`${escapeControls(text)}\n`);
+  };
+  const directories = new JobDirectories({ engine, root, version, note });
+  const secretArguments = new Map<string, readonly string[]>();
+  const processes = new LazyExecutor('process', async () => {
+    const { ProcessExecutor } = await import('../executors/process/process-executor.ts');
+    return new ProcessExecutor({
+      recordsDir: join(root, 'attempts'),
+      secretArguments: ({ runId }) => secretArguments.get(runId),
+    });
+  });
+  return {
+    engine,
+    root,
+    surroundings: { ...thisProcess(), cwd, env },
+    version,
+    executors: new Map([[processes.name, processes]]),
+    directories,
+    leaseTtlMs: leaseTtlMs(env),
+    secretArguments,
+    note,
+    async close() {
+      await directories.flush();
+      await processes.close();
+      await store.close();
+    },
+  };
+}
+
+/** REEVE_LEASE_TTL_MS shortens leases, for tests of what happens when they end; every process of a store needs the same. */
+function leaseTtlMs(env: OpenJobsOptions['env']): number {
+  const given = Number(env['REEVE_LEASE_TTL_MS'] ?? LEASE_TTL_MS);
+  return given >= 300 && given <= LEASE_TTL_MS ? given : LEASE_TTL_MS;
+}

@@ -1,0 +1,77 @@
+import type { ReeveError } from '../model/errors.ts';
+import type { JsonObject } from '../model/json.ts';
+import { formatTime } from '../doors/jobs/time.ts';
+
+/** Text for a terminal: control characters that came from data are shown, not obeyed (W75). */
+export function escapeControls(text: string): string {
+  // eslint-disable-next-line no-control-regex -- matching control characters is the purpose
+  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, (char) => {
+    const known = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }[char];
+    return known ?? `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  });
+}
+
+/** Several lines of data, each shown safely; a last newline makes no line. */
+export function escapeLines(text: string): string[] {
+  return text
+    .replace(/\r?\n$/, '')
+    .split(/\r?\n/)
+    .map(escapeControls);
+}
+
+/** Text summaries are cut at 160 bytes plus `...` (contract wrkr §b). */
+export function cutSummary(text: string, bytesMax = 160): string {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= bytesMax) return escapeControls(text);
+  let end = bytesMax;
+  while (end > 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
+  return `${escapeControls(bytes.subarray(0, end).toString())}...`;
+}
+
+export function jsonText(value: unknown): string {
+  return `${JSON.stringify(value, undefined, 2)}\n`;
+}
+
+/** The error envelope; its code and exit_code are always the real ones (W44). */
+export function errorEnvelope(error: ReeveError, nowMs: number, version: string): Record<string, unknown> {
+  return {
+    schema_id: 'wrkr.error_envelope',
+    schema_version: 'v1',
+    created_at: formatTime(nowMs),
+    producer_version: version,
+    code: error.code,
+    message: error.message === '' ? error.code : error.message,
+    exit_code: error.exitCode,
+    details: { ...error.details, hint: error.hint },
+  };
+}
+
+/** The error for a person: code and message, what it was about, and what to do. */
+export function errorText(error: ReeveError): string {
+  const lines = [`${error.code}: ${escapeControls(error.message)}`];
+  for (const problem of problemsOf(error)) lines.push(`  ${escapeControls(problem)}`);
+  const stderr = error.details?.['stderr_tail'];
+  if (typeof stderr === 'string')
+    lines.push(
+      ...escapeLines(stderr)
+        .slice(-10)
+        .map((line) => `  | ${line}`),
+    );
+  lines.push(`  hint: ${error.hint}`);
+  return `${lines.join('\n')}\n`;
+}
+
+function problemsOf(error: ReeveError): string[] {
+  const problems = error.details?.['problems'];
+  if (!Array.isArray(problems) || problems.length < 2) return []; // a single one is the message
+  return problems.map((entry: unknown) => {
+    const { field, problem } = entry as { field?: unknown; problem?: unknown };
+    return `${String(field)}: ${String(problem)}`;
+  });
+}
+
+/** A field of a JSON record as text; what is not a string is shown as JSON. */
+export function fieldText(record: JsonObject, field: string): string {
+  const value = record[field];
+  return typeof value === 'string' ? value : JSON.stringify(value ?? null);
+}
