@@ -51,7 +51,7 @@ export class PackJob {
   /** From the beginning to an open decision, or to the end where there is none. */
   toDecision(): this {
     const where = {
-      cwd: '/work/here',
+      cwd: '/srv/here',
       jobDir: '/store/jobs/demo',
       tenant: 'default',
       actor: 'tester',

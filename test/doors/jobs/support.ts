@@ -10,7 +10,7 @@ import { evolve } from '../../../src/model/evolve.ts';
 import { emptyState, type RunState } from '../../../src/model/state.ts';
 
 export const WHERE: RunSurroundings = {
-  cwd: '/work/here',
+  cwd: '/srv/here',
   jobDir: '/store/jobs/demo',
   tenant: 'default',
   actor: 'tester',

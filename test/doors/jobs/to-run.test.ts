@@ -50,7 +50,7 @@ test('a step with a command runs it in a login shell, in the workspace', () => {
     kind: 'atomic',
     name: 'build',
     executor: 'process',
-    input: { argv: ['sh', '-lc', 'make all'], cwd: '/work/here' },
+    input: { argv: ['sh', '-lc', 'make all'], cwd: '/srv/here' },
     reserve: { steps: 1, toolCalls: 1 },
     onFailure: 'hold',
     onInterrupt: 'rerun',
@@ -78,7 +78,7 @@ test('the options of a step reach its node', () => {
   });
   expect(parseProcessInput(node.input!)).toEqual({
     argv: ['sh', '-lc', 'x'],
-    cwd: '/work/here',
+    cwd: '/srv/here',
     env: { allow: ['FOO'] },
     usageFile: 'u.json',
     usageSource: { name: 'codex', prices: { m: price } },
@@ -237,7 +237,7 @@ describe('wrap', () => {
       WHERE,
     );
     expect(nodes[0]).toMatchObject({
-      input: { argv: ['tool', '', 'a b', '--json'], cwd: '/work/here', usageSource: { name: 'codex' } },
+      input: { argv: ['tool', '', 'a b', '--json'], cwd: '/srv/here', usageSource: { name: 'codex' } },
       after: { type: 'progress', delta: { added: ['o'] } },
       labels: { command: 'tool  a b --json' },
     });
