@@ -122,6 +122,18 @@ describe.concurrent('decisions', () => {
     expect(error.exit_code).not.toBe(0);
     expect(await home.fails(['resume', 'j'])).toMatchObject({ exit_code: 4 });
   });
+
+  test('I8: reeve shows what a decision binds, and an approval of exactly that is taken', async ({
+    home,
+  }) => {
+    const store = { env: { REEVE_HOME: home.store } };
+    await home.submit('j', [DECISION]);
+    const checkpoint = await decisionOf(home, 'j');
+    const shown = await home.run(['checkpoint', 'show', 'j', checkpoint], { program: 'reeve', ...store });
+    const [, binds = ''] = /^binds=([0-9a-f]{64})$/m.exec(shown.stdout) ?? [];
+    const approve = ['approve', 'j', '--checkpoint', checkpoint, '--reason', 'ok', '--binds', binds];
+    expect(await home.json(approve)).toMatchObject({ checkpoint_id: checkpoint });
+  });
 });
 
 describe.concurrent('checkpoint emit', () => {

@@ -1,5 +1,5 @@
 import { emitCheckpoint } from '../../doors/jobs/control.ts';
-import { listCheckpoints, showCheckpoint } from '../../doors/jobs/read.ts';
+import { bindingOf, listCheckpoints, showCheckpoint } from '../../doors/jobs/read.ts';
 import { parseStatus } from '../../doors/jobs/map.ts';
 import { ReeveError } from '../../model/errors.ts';
 import type { JsonObject } from '../../model/json.ts';
@@ -20,7 +20,10 @@ export const checkpointList: CommandHandler = async (ctx, { args }) => {
 };
 
 export const checkpointShow: CommandHandler = async (ctx, { args }) => {
-  const record = await showCheckpoint(await ctx.jobs(), args[0] ?? '', args[1] ?? '');
+  const jobs = await ctx.jobs();
+  const record = await showCheckpoint(jobs, args[0] ?? '', args[1] ?? '');
+  // The record's schema is closed; the lines of `wrkr` are fixed too.
+  const binds = ctx.program === 'reeve' ? await bindingOf(jobs, args[0] ?? '', args[1] ?? '') : undefined;
   const codes = record['reason_codes'] as readonly string[];
   return {
     json: record,
@@ -28,6 +31,7 @@ export const checkpointShow: CommandHandler = async (ctx, { args }) => {
       headLine(record),
       `summary=${cutSummary(fieldText(record, 'summary'))}`,
       ...(codes.length === 0 ? [] : [`reason_codes=${cutSummary(codes.join(','))}`]),
+      ...(binds === undefined ? [] : [`binds=${binds}`]),
     ],
   };
 };

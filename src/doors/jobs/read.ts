@@ -66,6 +66,12 @@ export async function showCheckpoint(jobs: Jobs, id: string, checkpoint: string)
   });
 }
 
+/** What a decision binds (I8), for `approve --binds`; undefined when the checkpoint is no decision. */
+export async function bindingOf(jobs: Jobs, id: string, checkpoint: string): Promise<string | undefined> {
+  const state = await jobState(jobs, id);
+  return state.decisions.get(parseCheckpointId(checkpoint))?.binds || undefined;
+}
+
 export interface ListedJob {
   readonly job_id: string;
   readonly name: string;
