@@ -5,6 +5,7 @@
 import { open } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ReeveError } from '../../model/errors.ts';
+import { isAlive } from './process-alive.ts';
 
 const WAIT_MS = 10_000;
 const POLL_MS = 20;
@@ -43,14 +44,5 @@ async function holderOf(path: string): Promise<string | undefined> {
     return Date.now() - mtimeMs < STALE_AFTER_MS ? 'a process that has not named itself' : undefined;
   } finally {
     await file.close();
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

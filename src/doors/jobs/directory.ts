@@ -281,12 +281,3 @@ async function lock(path: string): Promise<(() => void) | undefined> {
   }
   return () => file.release();
 }
-
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-}

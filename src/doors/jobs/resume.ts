@@ -2,7 +2,7 @@ import type { Resume } from '../../model/commands.ts';
 import { ReeveError } from '../../model/errors.ts';
 import type { RunState } from '../../model/state.ts';
 import { isTerminal } from '../../model/transitions.ts';
-import { isAlive } from './directory.ts';
+import { isAlive } from './process-alive.ts';
 import { jobState, workerOf, type Jobs } from './jobs.ts';
 import { DEFAULT_QUEUE, ran, type Ran } from './submit.ts';
 
