@@ -56,11 +56,10 @@ function apply(state: RunState, event: RunEvent, recorded: RecordedEvent): void 
       return;
     }
     case 'node_released': {
-      if (!state.nodes.has(event.node)) {
-        state.rootLease = undefined; // the run is over, and its holder lets go
-        return;
-      }
-      const { lease: _, ...node } = requireNode(state, event.node);
+      if (event.node === state.spec.rootId) state.rootLease = undefined;
+      const released = state.nodes.get(event.node);
+      if (released === undefined) return; // the run is over, and its holder lets go
+      const { lease: _, ...node } = released;
       put(state, { ...node, state: node.state === 'assigned' ? 'queued' : node.state });
       return;
     }

@@ -308,6 +308,24 @@ describe('cancel', () => {
     expect(rig.standing).toBe('canceled');
   });
 
+  test('the holder lets go of the lease once, while its leftover still runs and after', () => {
+    const rig = RunRig.of({ root: step('only') });
+    rig.claim();
+    rig.start('only');
+    rig.must({ type: 'cancel', by: 'ann' });
+    const release = {
+      type: 'release',
+      node: 'only',
+      epoch: 1,
+      cause: 'released',
+      seenMs: rig.nowMs,
+    } as const;
+    expect(rig.must(release)).toHaveLength(1);
+    expect(rig.must(release)).toEqual([]);
+    rig.must({ type: 'interrupt', node: 'only', attempt: 1, epoch: 1, found: 'unknown', reason: 'x' });
+    expect(rig.must(release)).toEqual([]);
+  });
+
   test('a leftover is ended by whoever cleans up, but only once', () => {
     const rig = RunRig.plan([step('a')]);
     rig.claim();
