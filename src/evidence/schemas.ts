@@ -1,4 +1,5 @@
 /** The documents of a pack, as JSON Schema: equal to those that the reference publishes. All are closed. */
+import { STATUSES } from './statuses.ts';
 import { CHECKPOINT_TYPES } from '../model/node.ts';
 import type { Schema } from './shape.ts';
 
@@ -9,17 +10,6 @@ const HASH = { type: 'string', pattern: '^[a-f0-9]{64}$' } as const;
 const TEXTS = { type: 'array', items: TEXT } as const;
 const STRINGS = { type: 'array', items: { type: 'string' } } as const;
 const OPEN = { type: 'object', additionalProperties: true } as const;
-
-const STATUSES = [
-  'queued',
-  'running',
-  'paused',
-  'blocked_decision',
-  'blocked_budget',
-  'blocked_error',
-  'completed',
-  'canceled',
-] as const;
 
 type Properties = Readonly<Record<string, Schema>>;
 

@@ -1,17 +1,9 @@
 /** wrkr's words for what the model knows, and back (contract wrkr §c). Pure. */
+import { STATUSES } from '../../evidence/statuses.ts';
 import { ReeveError } from '../../model/errors.ts';
 import type { HoldKind, RunPhase, Standing } from '../../model/transitions.ts';
 
-export const STATUSES = [
-  'queued',
-  'running',
-  'paused',
-  'blocked_decision',
-  'blocked_budget',
-  'blocked_error',
-  'completed',
-  'canceled',
-] as const;
+export { STATUSES };
 export type Status = (typeof STATUSES)[number];
 
 const PHASES: Readonly<Record<Exclude<RunPhase, 'held'>, Status>> = {

@@ -2,12 +2,7 @@
 const RFC_3339 =
   /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9})\d*)?(?:[Zz]|([+-])(\d{2}):(\d{2}))$/;
 
-/** @throws RangeError outside of the years 0000 to 9999, which RFC 3339 cannot say. */
-export function formatTime(ms: number): string {
-  const text = new Date(ms).toISOString();
-  if (text.length !== 24) throw new RangeError(`${ms} ms is no time that RFC 3339 can say`);
-  return text.replace(/\.?0*Z$/, 'Z');
-}
+export { timeText as formatTime } from '../../evidence/time.ts';
 
 /** Milliseconds since 1970, finer digits dropped; undefined for what is no RFC 3339 date-time. */
 export function parseTime(text: string): number | undefined {
