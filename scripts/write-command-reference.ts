@@ -8,7 +8,7 @@ const PAGE = new URL('../docs/commands.md', import.meta.url);
 
 const INTRO = `# Commands
 
-<!-- Made by scripts/write-command-reference.ts. Change src/cli/commands/index.ts and run: node scripts/write-command-reference.ts -->
+<!-- Made by scripts/write-command-reference.ts. Change src/cli/commands/table and run: node scripts/write-command-reference.ts -->
 
 \`reeve <command> [arguments] [flags]\`. \`reeve help\` prints the map, \`reeve <command> --help\` one command. A flag's value
 follows as the next word or after \`=\`. What is \`<required>\` must be given, what is \`[optional]\` may be.

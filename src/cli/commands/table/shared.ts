@@ -1,0 +1,38 @@
+/** Arguments and flags that several commands share. */
+import type { FlagSpec } from '../../command.ts';
+
+export const job = { name: 'job', required: true, help: 'Job id' } as const;
+export const packArg = { name: 'job|path', required: true, help: 'Job id, or file of a jobpack' } as const;
+export const outDir: FlagSpec = { kind: 'text', value: 'dir', help: 'Where results go' };
+export const noVerify: FlagSpec = { kind: 'switch', help: 'Do not verify first' };
+export const reason: FlagSpec = { kind: 'text', help: 'Why; kept on record' };
+export const by: FlagSpec = {
+  kind: 'text',
+  value: 'name',
+  help: 'Who decides (default REEVE_APPROVED_BY, WRKR_APPROVED_BY, USER)',
+};
+export const jobId: FlagSpec = {
+  kind: 'text',
+  value: 'id',
+  help: 'Id of the job; it is normalised and must be new',
+};
+export const limits: Readonly<Record<string, FlagSpec>> = {
+  'max-wall-time-seconds': { kind: 'count', help: 'Limit of running time, seconds (0: none)' },
+  'max-retries': { kind: 'count', help: 'Limit of step restarts (0: none)' },
+  'max-step-count': { kind: 'count', help: 'Limit of steps (0: none)' },
+  'max-tool-calls': { kind: 'count', help: 'Limit of tool calls (0: none)' },
+};
+export const agentLimits: Readonly<Record<string, FlagSpec>> = {
+  'max-tokens': { kind: 'count', help: 'Limit of model tokens (0: none)' },
+  'max-estimated-cost': {
+    kind: 'amount',
+    value: 'dollars',
+    help: 'Limit of estimated cost, dollars (0: none)',
+  },
+};
+export const serveFlags: Readonly<Record<string, FlagSpec>> = {
+  'serve-listen': { kind: 'text', value: 'host:port', help: 'Where a server would listen' },
+  'serve-allow-non-loopback': { kind: 'switch', help: 'A server may be reachable from other machines' },
+  'serve-auth-token': { kind: 'text', value: 'token', help: 'Token that a server would ask for' },
+  'serve-max-body-bytes': { kind: 'count', help: 'Largest request body of a server' },
+};
