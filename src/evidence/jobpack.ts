@@ -9,6 +9,7 @@ import { chainHash, genesisHash } from '../model/chain.ts';
 import { ReeveError } from '../model/errors.ts';
 import type { RecordedEvent } from '../model/events.ts';
 import type { Json, JsonObject } from '../model/json.ts';
+import { Redactor } from '../policy/redaction/redactor.ts';
 import { artifactEntry, fileChunks, openArtifact, referenceHash, requireArtifactPath } from './artifacts.ts';
 import { CHAIN_EVENTS, CHAIN_NODES, CHAIN_RUN, chainLine, isObject } from './chain-entry.ts';
 import { compareBytes } from './entry-names.ts';
@@ -49,7 +50,13 @@ export interface PackSource {
   /** The last `wrkr.accept_result`, where acceptance ran. */
   readonly acceptance?: JsonObject;
   /** `raw` takes the claimed files of this directory into the pack; otherwise only their names are hashed. */
-  readonly raw?: { readonly workspace: string };
+  readonly raw?: RawCapture;
+}
+
+export interface RawCapture {
+  readonly workspace: string;
+  /** With the `g` flag; replaced in the captured bytes, beside the secrets that are known anyway (I9). */
+  readonly redact?: readonly RegExp[];
 }
 
 export interface WrittenPack {
@@ -134,21 +141,25 @@ async function gather(source: PackSource, spools: PackSpools): Promise<Gathered>
   if (isObject(spec) && spec['schema_id'] === 'wrkr.jobspec')
     entries.push(document('jobspec.json', () => spec));
 
-  const files = new Map<string, Entry>();
+  const files = new Map<string, FileEntry>();
   if (raw !== undefined) {
     for (const path of paths) {
       requireArtifactPath(path);
       const name = artifactEntry(path);
-      if (!files.has(name)) files.set(name, file(name, raw.workspace, path));
+      if (!files.has(name)) files.set(name, file(name, raw, path));
     }
     entries.push(...files.values());
   }
-  const hashOf = (path: string): string => files.get(artifactEntry(path))?.hash() ?? referenceHash(path);
+  const artifactOf = (path: string): JsonObject => {
+    const captured = files.get(artifactEntry(path));
+    if (captured === undefined) return { path, sha256: referenceHash(path) };
+    return { path, sha256: captured.hash(), ...(captured.isRedacted() ? { redacted: true } : {}) };
+  };
   entries.push(
     document('artifacts_manifest.json', () => ({
       ...envelopeOf('wrkr.artifacts_manifest', common),
       capture_mode: raw === undefined ? 'reference-only' : 'raw',
-      artifacts: paths.map((path) => ({ path, sha256: hashOf(path) })),
+      artifacts: paths.map(artifactOf),
     })),
   );
   const listed = [...entries];
@@ -242,23 +253,34 @@ function document(name: string, make: () => object): Entry {
   return { name, hash: once(() => sha256(bytes())), chunks: () => [bytes()] };
 }
 
-/** A claimed file, hashed while it is written. */
-function file(name: string, workspace: string, path: string): Entry {
+interface FileEntry extends Entry {
+  /** Known when the entry has been written. */
+  isRedacted(): boolean;
+}
+
+/** A claimed file, redacted and hashed while it is written. */
+function file(name: string, { workspace, redact }: RawCapture, path: string): FileEntry {
   let known: string | undefined;
+  const redactor = new Redactor(redact);
   return {
     name,
     hash() {
       if (known === undefined) throw new TypeError(`${name} has not been written`);
       return known;
     },
+    isRedacted: () => redactor.hasRedacted,
     async *chunks() {
       const opened = await openArtifact(workspace, path);
       try {
         const hash = createHash('sha256');
         for await (const chunk of fileChunks(opened)) {
-          hash.update(chunk);
-          yield chunk;
+          const kept = redactor.push(chunk);
+          hash.update(kept);
+          yield kept;
         }
+        const rest = redactor.end();
+        hash.update(rest);
+        yield rest;
         known = hash.digest('hex');
       } finally {
         await opened.close();

@@ -11,6 +11,7 @@ export const exportPack: CommandHandler = async (ctx, { args, flags }) => {
     outDir: outDirOf(ctx, flags),
     ...(capture === undefined ? {} : { capture }),
     unsafeRawCapture: flags.on('unsafe-raw-capture'),
+    redact: flags.texts('redact'),
   });
   const { jobId, path, manifestSha256 } = pack;
   return {

@@ -14,6 +14,7 @@ export const submit: CommandHandler = async (ctx, { args, flags }) => {
       specPath,
       ...(jobId === undefined ? {} : { jobId }),
       queue: flags.on('queue'),
+      allowSecrets: flags.on('allow-secrets'),
       signal: ctx.signal,
       onChange: progress.onChange,
     });

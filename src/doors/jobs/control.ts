@@ -1,3 +1,4 @@
+import { redactText } from '../../policy/redaction/redactor.ts';
 import type { CheckpointType, RequiredAction } from '../../model/node.ts';
 import type { Limits } from '../../model/budget.ts';
 import { violations, violationText } from '../../model/budget.ts';
@@ -62,7 +63,8 @@ export interface Approval {
 
 export async function approve(jobs: Jobs, approval: Approval): Promise<JsonObject> {
   const { id: jobId } = await requireJob(jobs, approval.jobId);
-  const { by, reason, binds } = approval;
+  const { by, binds } = approval;
+  const reason = redactText(approval.reason);
   const checkpoint = parseCheckpointId(approval.checkpoint);
   const { events } = await jobs.engine.execute(jobId, {
     type: 'approve',
@@ -86,17 +88,26 @@ export interface Emission {
 
 export async function emitCheckpoint(jobs: Jobs, emission: Emission): Promise<JsonObject> {
   const { id: jobId } = await requireJob(jobs, emission.jobId);
-  const { type, summary, status, requiredAction, reasonCodes } = emission;
+  const { type, status, requiredAction, reasonCodes } = emission;
+  const summary = redactText(emission.summary);
   const { events } = await jobs.engine.execute(jobId, {
     type: 'emit_checkpoint',
     checkpoint: type,
     summary,
     reasonCodes,
     ...(status === undefined ? {} : { standing: standingOf(status) }),
-    ...(requiredAction === undefined ? {} : { requiredAction }),
+    ...(requiredAction === undefined ? {} : { requiredAction: withoutSecrets(requiredAction) }),
   });
   jobs.directories.touch(jobId);
   return recordOf(jobs, jobId, events, 'checkpoint_emitted');
+}
+
+/** What people type is kept on record (I9). */
+function withoutSecrets({ kind, instructions }: RequiredAction): RequiredAction {
+  return {
+    ...(kind === undefined ? {} : { kind }),
+    ...(instructions === undefined ? {} : { instructions: redactText(instructions) }),
+  };
 }
 
 async function recordOf(

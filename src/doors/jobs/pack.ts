@@ -8,6 +8,7 @@ import { fitsSchema } from '../../evidence/pack-reader.ts';
 import { ReeveError } from '../../model/errors.ts';
 import type { Json, JsonObject } from '../../model/json.ts';
 import type { RunSpec } from '../../model/run-spec.ts';
+import { requirePattern } from './redact-flag.ts';
 import { jobDir, requireJobId } from './job-id.ts';
 import { requireJob, runSpecOf, type Jobs } from './jobs.ts';
 import { lineOf, projectionOf, type Line, type Projection } from './lines.ts';
@@ -21,6 +22,8 @@ export interface ExportOptions {
   /** `raw` needs `unsafe`: what steps wrote may hold anything. */
   readonly capture?: string;
   readonly unsafeRawCapture?: boolean;
+  /** Regular expressions, beside the secrets that are known anyway; what they match is not captured. */
+  readonly redact?: readonly string[];
 }
 
 export function jobpackPath(outDir: string, jobId: string): string {
@@ -32,7 +35,8 @@ export function jobpackPath(outDir: string, jobId: string): string {
  * @throws ReeveError E_INVALID_INPUT_SCHEMA: unknown job or capture mode; E_UNSAFE_OPERATION; E_ACCEPT_MISSING_ARTIFACT.
  */
 export async function exportJob(jobs: Jobs, id: string, options: ExportOptions): Promise<WrittenPack> {
-  const { outDir, capture = 'reference-only', unsafeRawCapture = false } = options;
+  const { outDir, capture = 'reference-only', unsafeRawCapture = false, redact = [] } = options;
+  const patterns = redact.map(requirePattern);
   if (capture !== 'reference-only' && capture !== 'raw') {
     throw new ReeveError('E_INVALID_INPUT_SCHEMA', '--capture must be reference-only or raw', {
       flag: '--capture',
@@ -58,7 +62,9 @@ export async function exportJob(jobs: Jobs, id: string, options: ExportOptions):
       producerVersion: projection.producerVersion,
       records: recordsOf(jobs, projection, version),
       ...(acceptance === undefined ? {} : { acceptance }),
-      ...(capture === 'raw' ? { raw: { workspace: workspaceOf(spec, jobs.surroundings.cwd) } } : {}),
+      ...(capture === 'raw'
+        ? { raw: { workspace: workspaceOf(spec, jobs.surroundings.cwd), redact: patterns } }
+        : {}),
     },
     jobpackPath(outDir, jobId),
   );

@@ -1,4 +1,5 @@
 import type { Resume } from '../../model/commands.ts';
+import { redactText } from '../../policy/redaction/redactor.ts';
 import { ReeveError } from '../../model/errors.ts';
 import type { RunState } from '../../model/state.ts';
 import { isTerminal } from '../../model/transitions.ts';
@@ -20,7 +21,10 @@ export interface ResumeOptions {
 }
 
 /** Goes on with a job at its cursor (contract wrkr §c): finished steps never run again. */
-export async function resume(jobs: Jobs, options: ResumeOptions): Promise<Ran> {
+export async function resume(jobs: Jobs, given: ResumeOptions): Promise<Ran> {
+  const { reason } = given.resume;
+  const options =
+    reason === undefined ? given : { ...given, resume: { ...given.resume, reason: redactText(reason) } };
   const state = await jobState(jobs, options.jobId);
   const { id: jobId } = state;
   if (options.queue && state.spec.queue !== DEFAULT_QUEUE) {

@@ -8,6 +8,7 @@ import { defaultJobId, normaliseJobId, requireJobId } from './job-id.ts';
 import { jobExists, runSurroundings, workerOf, type Jobs } from './jobs.ts';
 import { loadSpec } from './load-spec.ts';
 import { resolveWorkspace } from './paths.ts';
+import { refuseSecrets } from './spec-secrets.ts';
 import { toRun } from './to-run.ts';
 
 /** Queue of jobs that their submitter runs himself: no `reeve work` takes them. */
@@ -28,6 +29,8 @@ export interface SubmitOptions {
   readonly jobId?: string;
   /** Leave it to a worker. */
   readonly queue: boolean;
+  /** Store the spec even if it holds what looks like a secret. */
+  readonly allowSecrets?: boolean;
   readonly signal: AbortSignal;
   /** Told after each change, with the job's id. */
   readonly onChange?: (jobId: string) => void;
@@ -42,11 +45,13 @@ export interface Submitted extends Ran {
 
 /**
  * Checks everything, creates the job, and runs it until it completes or stops (contract wrkr §e).
- * @throws ReeveError E_INVALID_INPUT_SCHEMA before anything exists: bad spec, existing id (W35, W37).
+ * @throws ReeveError before anything exists: E_INVALID_INPUT_SCHEMA: bad spec, existing id (W35, W37);
+ * E_UNSAFE_OPERATION: a secret in the spec (I9).
  */
 export async function submit(jobs: Jobs, options: SubmitOptions): Promise<Submitted> {
   const { cwd } = jobs.surroundings;
   const { spec, path } = await loadSpec(options.specPath, cwd);
+  if (options.allowSecrets !== true) refuseSecrets(spec, jobs.surroundings);
   const workspace = await resolveWorkspace(spec.inputs.workspace, cwd);
   const jobId = await createJob(jobs, {
     name: spec.name,

@@ -5,6 +5,8 @@ import { ReeveError } from '../../model/errors.ts';
 import type { Json } from '../../model/json.ts';
 import { NO_DELTA, type NodeSpec } from '../../model/node.ts';
 import type { RunSpec } from '../../model/run-spec.ts';
+import { redactText } from '../../policy/redaction/redactor.ts';
+import { requirePattern } from './redact-flag.ts';
 import { adapterOf, USAGE_SOURCES, type Budgets, type JobSpec, type JobStep } from './schema.ts';
 import {
   cleanPaths,
@@ -103,7 +105,7 @@ function completedSummary(expected: readonly string[], steps: readonly PlannedSt
 
 export interface WrapOptions {
   readonly artifacts?: readonly string[];
-  /** Regular expressions; what they match is not shown. */
+  /** Regular expressions, beside the secrets that are known anyway; what they match is not kept. */
   readonly redact?: readonly string[];
   readonly limits?: Limits;
   /** Agent whose event stream on standard output tells tokens, cost and calls. */
@@ -112,8 +114,8 @@ export interface WrapOptions {
 }
 
 /**
- * A run of one command, as it is, without a shell (contract wrkr §e, "wrap"). With `redact`, what is kept of the
- * arguments is redacted, and the true ones stay in the memory of the process that wraps (I9).
+ * A run of one command, as it is, without a shell (contract wrkr §e, "wrap"). Where the arguments hold a secret, a
+ * redacted form is kept, and the true ones stay in the memory of the process that wraps (I9).
  * @throws ReeveError E_INVALID_INPUT_SCHEMA: no program, or an expression that is none.
  */
 export function wrapRun(argv: readonly string[], options: WrapOptions, where: RunSurroundings): RunSpec {
@@ -132,7 +134,7 @@ export function wrapRun(argv: readonly string[], options: WrapOptions, where: Ru
       },
     );
   }
-  const commandLine = redactAll(argv, redact);
+  const shown = shownCommand(argv, redact);
   return {
     tenant: where.tenant,
     actor: where.actor,
@@ -140,7 +142,7 @@ export function wrapRun(argv: readonly string[], options: WrapOptions, where: Ru
     limits,
     root: {
       ...plan(),
-      before: { type: 'plan', summary: fitSummary(commandLine) },
+      before: { type: 'plan', summary: fitSummary(shown.line) },
       after: { type: 'completed', summary: 'job completed' },
     },
     nodes: [
@@ -150,9 +152,9 @@ export function wrapRun(argv: readonly string[], options: WrapOptions, where: Ru
         name: 'wrap',
         executor: 'process',
         input: {
-          ...(redact.length === 0
-            ? { argv }
-            : { argv: argv.map(redactor(redact)), argvRedacted: true, redact }),
+          argv: shown.argv,
+          ...(shown.isRedacted ? { argvRedacted: true } : {}),
+          ...(redact.length === 0 ? {} : { redact }),
           cwd: where.cwd,
           ...(usageSource === undefined
             ? {}
@@ -174,37 +176,27 @@ export function wrapRun(argv: readonly string[], options: WrapOptions, where: Ru
           evenIfFailed: true,
         },
         key: 'step:0:wrap',
-        labels: { command: commandLine },
+        labels: { command: shown.line },
       },
     ],
     labels: labelsOf('wrap', where),
   };
 }
 
-/** Each argument by itself, so that `^…$` works, and then the line, so that `--token \S+` does. */
-function redactAll(argv: readonly string[], patterns: readonly string[]): string {
-  const redacted = redactor(patterns);
-  return redacted(argv.map(redacted).join(' '));
+interface ShownCommand {
+  readonly argv: readonly string[];
+  readonly line: string;
+  /** Whether it differs from the true one. */
+  readonly isRedacted: boolean;
 }
 
-function redactor(patterns: readonly string[]): (text: string) => string {
-  const expressions = patterns.map(compile);
-  return (text) =>
-    expressions.reduce((shown, expression) => shown.replaceAll(expression, '[REDACTED]'), text);
-}
-
-function compile(pattern: string): RegExp {
-  for (const flags of ['gu', 'g']) {
-    try {
-      return new RegExp(pattern, flags);
-    } catch {}
-  }
-  throw new ReeveError(
-    'E_INVALID_INPUT_SCHEMA',
-    `--redact ${JSON.stringify(pattern)} is no regular expression`,
-    {
-      field: 'redact',
-      value: pattern,
-    },
-  );
+/** The command as it may be kept. Each argument by itself, so that `^…$` works, and then the line, so that `--token \S+` does. */
+function shownCommand(argv: readonly string[], patterns: readonly string[]): ShownCommand {
+  const expressions = patterns.map(requirePattern);
+  const redacted = argv.map((argument) => redactText(argument, expressions));
+  const joined = redacted.join(' ');
+  const line = redactText(joined, expressions);
+  const isRedacted = line !== argv.join(' ');
+  // Where only the whole line shows a secret, which argument it is in cannot be told.
+  return { argv: line === joined ? redacted : [line], line, isRedacted };
 }

@@ -35,7 +35,7 @@ export async function wrap(
     ...(request.jobId === undefined ? {} : { jobId: request.jobId }),
     run,
   });
-  if ((request.redact ?? []).length > 0) jobs.secretArguments.set(jobId, request.argv);
+  jobs.secretArguments.set(jobId, request.argv);
   request.onChange?.(jobId);
   const done = await runJob(jobs, jobId, request.signal, request.onChange);
   const { outputs = {}, error: failure } = await lastEnd(jobs, jobId);

@@ -14,11 +14,13 @@ import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
+import { compilePattern } from '../../policy/redaction/pattern-redactor.ts';
+import { redactText } from '../../policy/redaction/redactor.ts';
 import { LiveRecord } from './live-record.ts';
 import type { Ended, StopCause } from './outcome.ts';
 import { judge } from './outcome.ts';
 import type { OutputPipeSupply, OutputPipes } from './output-pipes.ts';
-import { compilePattern, Redactor, TAIL_BYTES } from './output.ts';
+import { TAIL_BYTES } from './output.ts';
 import type { CommandTrace, ProcessIdentity } from './processes.ts';
 import {
   EFFECT_KEY_VARIABLE,
@@ -54,7 +56,7 @@ export class Attempt {
   readonly #supervisor: ProcessIdentity;
   readonly #stdout: StreamKeeper;
   readonly #stderr: StreamKeeper;
-  readonly #redactor: Redactor;
+  readonly #redact: readonly RegExp[];
   readonly #timers = new Set<NodeJS.Timeout>();
   #watch: UsageWatch | undefined;
   #live: LiveRecord | undefined;
@@ -71,10 +73,9 @@ export class Attempt {
     this.#work = work;
     this.#pipes = pipes;
     this.#tell = tell;
-    const redact = (work.input.redact ?? []).map(compilePattern);
-    this.#redactor = new Redactor(redact);
-    this.#stdout = new StreamKeeper(redact);
-    this.#stderr = new StreamKeeper(redact);
+    this.#redact = (work.input.redact ?? []).map(compilePattern);
+    this.#stdout = new StreamKeeper(this.#redact);
+    this.#stderr = new StreamKeeper(this.#redact);
   }
 
   /** @returns once the attempt is refused or recorded. Rejects if the record cannot be written. */
@@ -151,7 +152,9 @@ export class Attempt {
       outcome,
       ...(exitCode === undefined ? {} : { exitCode }),
       ...(ended.kind === 'not_run' || ended.signal === null ? {} : { signal: ended.signal }),
-      ...(error === undefined ? {} : { error: { ...error, message: this.#redactor.redact(error.message) } }),
+      ...(error === undefined
+        ? {}
+        : { error: { ...error, message: redactText(error.message, this.#redact) } }),
       startedAtMs,
       finishedAtMs,
       usage: greaterUsage(this.#watch?.usage ?? {}, file.kind === 'usage' ? file.usage : {}),

@@ -3,7 +3,7 @@ import { isAbsolute } from 'node:path';
 import type { Json, JsonObject } from '../../model/json.ts';
 import type { PriceTable, UsageSourceName } from './usage/index.ts';
 import { USAGE_SOURCES } from './usage/index.ts';
-import { compilePattern } from './output.ts';
+import { compilePattern } from '../../policy/redaction/pattern-redactor.ts';
 
 /**
  * The node's input. It becomes part of durable events, so it names environment variables and never holds their
@@ -26,7 +26,7 @@ export interface ProcessInput {
   readonly usageSource?: UsageSourceChoice;
   /** The arguments are shown here as they may be kept; the true ones come from the caller's memory, if it has them. */
   readonly argvRedacted?: boolean;
-  /** Regular expressions; what they match is kept as [REDACTED]. At most 100. */
+  /** Regular expressions, beside the secrets that are known anyway; what they match is kept as [REDACTED]. At most 100. */
   readonly redact?: readonly string[];
 }
 

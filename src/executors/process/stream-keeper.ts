@@ -3,8 +3,9 @@ import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
+import { Redactor } from '../../policy/redaction/redactor.ts';
 import type { LineSplitter } from './output.ts';
-import { Redactor, Tail } from './output.ts';
+import { Tail } from './output.ts';
 import { makeDirectories } from './record.ts';
 
 export class StreamKeeper {
@@ -17,12 +18,12 @@ export class StreamKeeper {
   /** Why the log is incomplete. */
   logError: string | undefined;
   readonly tail = new Tail();
-  readonly #redactor: Redactor | undefined;
+  readonly #redactor: Redactor;
   #log: FileHandle | undefined;
 
-  /** @param redact empty: keep all as it is. */
+  /** @param redact beside the secrets that are known anyway (I9). */
   constructor(redact: readonly RegExp[]) {
-    this.#redactor = redact.length === 0 ? undefined : new Redactor(redact);
+    this.#redactor = new Redactor(redact);
   }
 
   /** From now on everything also goes to `output/<name>.log` below `captureDir`, which begins empty. */
@@ -39,13 +40,13 @@ export class StreamKeeper {
         this.bytes += chunk.length;
         this.lastDataMs = performance.now();
         this.lines?.push(chunk);
-        await this.#keep(this.#redactor?.push(chunk) ?? chunk);
+        await this.#keep(this.#redactor.push(chunk));
       }
     } catch {
       // Destroyed because a process that could not be killed keeps it open: what came so far is kept.
     }
     this.lines?.end();
-    await this.#keep(this.#redactor?.end() ?? Buffer.alloc(0));
+    await this.#keep(this.#redactor.end());
     const log = this.#log;
     this.#log = undefined;
     await log?.sync().catch((error: Error) => this.#noteLogError(error));

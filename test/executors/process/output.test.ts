@@ -4,14 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import {
-  compilePattern,
-  LineSplitter,
-  Redactor,
-  Tail,
-  TAIL_BYTES,
-  tailText,
-} from '../../../src/executors/process/output.ts';
+import { LineSplitter, Tail, TAIL_BYTES, tailText } from '../../../src/executors/process/output.ts';
 import { Rig } from './rig.ts';
 
 describe('real commands', () => {
@@ -64,13 +57,14 @@ describe('real commands', () => {
   });
 
   test('I9: what the patterns match is kept nowhere', async () => {
-    const script = 'printf "token=abc123 fine\\nto"; sleep 0.1; printf "ken=def456"; echo "err token=x9" >&2';
-    const more = { capture: 'full', captureDir: rig.path('artifacts'), redact: ['token=\\w+'] };
+    const script =
+      'printf "ticket=abc123 fine\\ntic"; sleep 0.1; printf "ket=def456"; echo "err ticket=x9" >&2';
+    const more = { capture: 'full', captureDir: rig.path('artifacts'), redact: ['ticket=\\w+'] };
     const status = await rig.run(rig.executor(), rig.shell('k1', script, more));
     expect(status.outputs).toMatchObject({
       stdout_tail: '[REDACTED] fine\n[REDACTED]',
       stderr_tail: 'err [REDACTED]\n',
-      stdout_bytes: 'token=abc123 fine\ntoken=def456'.length,
+      stdout_bytes: 'ticket=abc123 fine\nticket=def456'.length,
     });
     expect(readFileSync(rig.path('artifacts/output/stdout.log'), 'utf8')).toBe('[REDACTED] fine\n[REDACTED]');
   });
@@ -122,47 +116,4 @@ test('lines arrive whole however they are cut, and long ones are skipped and cou
       expect(splitter.skipped).toBe(2 * expected.length - fits.length);
     }),
   );
-});
-
-function redacted(patterns: readonly string[], chunks: readonly Buffer[]): Buffer {
-  const redactor = new Redactor(patterns.map(compilePattern));
-  return Buffer.concat([...chunks.map((chunk) => redactor.push(chunk)), redactor.end()]);
-}
-
-test('redaction does not depend on how the stream is cut, and leaves other bytes alone', () => {
-  const text = 'key=abc ünï\nplain \u0007\nkey=äöü;key=1\n';
-  const bytes = Buffer.concat([Buffer.from(text), Buffer.from([0xff, 0x80, 0x0a]), Buffer.from('key=z')]);
-  const whole = redacted(['key=\\p{L}+'], [bytes]);
-  expect(whole.toString('latin1')).toContain('\xff\x80\n[REDACTED]');
-  expect(whole.toString('utf8')).toContain('[REDACTED] ünï\nplain \u0007\n[REDACTED];key=1\n');
-  for (let size = 1; size < 20; size += 1) {
-    const chunks = Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) =>
-      bytes.subarray(i * size, (i + 1) * size),
-    );
-    expect(redacted(['key=\\p{L}+'], chunks).equals(whole)).toBe(true);
-  }
-});
-
-test('a secret in a line of megabytes is found wherever it stands', () => {
-  fc.assert(
-    fc.property(fc.integer({ min: 0, max: 200_000 }), fc.integer({ min: 1, max: 70_000 }), (at, size) => {
-      const bytes = Buffer.from(`${'é'.repeat(at / 2)}sk-${'s'.repeat(400)} ${'-'.repeat(200_000)}`);
-      const chunks = Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) =>
-        bytes.subarray(i * size, (i + 1) * size),
-      );
-      const kept = redacted(['sk-s+'], size < 1_000 ? [bytes] : chunks).toString();
-      expect(kept).toBe(`${'é'.repeat(at / 2)}[REDACTED] ${'-'.repeat(200_000)}`);
-    }),
-    { numRuns: 40 },
-  );
-});
-
-test('a match longer than any piece does not stop the stream', () => {
-  const kept = redacted(['x+'], [Buffer.from('x'.repeat(300_000)), Buffer.from(' end')]);
-  expect(kept.toString()).toMatch(/^(\[REDACTED\])+ end$/);
-});
-
-test('patterns that are none are refused', () => {
-  expect(() => compilePattern('(')).toThrow(TypeError);
-  expect(compilePattern('a\\-b').test('a-b')).toBe(true);
 });

@@ -1,6 +1,6 @@
 /** Packs: writing, verifying, reading them. */
 import type { CommandSpec } from '../../command.ts';
-import { job, packArg, outDir, noVerify } from './shared.ts';
+import { job, packArg, outDir, noVerify, redact } from './shared.ts';
 
 export const EVIDENCE_COMMANDS: readonly CommandSpec[] = [
   {
@@ -17,6 +17,7 @@ export const EVIDENCE_COMMANDS: readonly CommandSpec[] = [
         help: 'reference-only (default), or raw: the artifacts themselves',
       },
       'unsafe-raw-capture': { kind: 'switch', help: 'Really put whole files into the pack' },
+      redact,
     },
     examples: ['export release_42', 'export release_42 --capture raw --unsafe-raw-capture'],
     load: async () => (await import('../export.ts')).exportPack,

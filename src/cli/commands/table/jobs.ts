@@ -1,6 +1,6 @@
 /** Jobs: making them, following them, steering them. */
 import type { CommandSpec } from '../../command.ts';
-import { job, outDir, reason, by, jobId, limits, agentLimits } from './shared.ts';
+import { job, outDir, reason, by, jobId, limits, agentLimits, redact } from './shared.ts';
 
 export const JOB_COMMANDS: readonly CommandSpec[] = [
   {
@@ -34,6 +34,7 @@ export const JOB_COMMANDS: readonly CommandSpec[] = [
     flags: {
       'job-id': jobId,
       queue: { kind: 'switch', help: 'Leave it to `work` instead of running it here' },
+      'allow-secrets': { kind: 'switch', help: 'Store the spec even if it holds what looks like a secret' },
     },
     examples: [
       'submit jobspec.yaml',
@@ -158,7 +159,7 @@ export const JOB_COMMANDS: readonly CommandSpec[] = [
         value: 'model',
         help: 'Model to price by, where the stream does not name it',
       },
-      redact: { kind: 'text', repeated: true, value: 'regex', help: 'Do not show or keep what matches' },
+      redact,
     },
     examples: [
       'wrap -- make test',

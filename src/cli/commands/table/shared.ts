@@ -11,6 +11,12 @@ export const by: FlagSpec = {
   value: 'name',
   help: 'Who decides (default REEVE_APPROVED_BY, WRKR_APPROVED_BY, USER)',
 };
+export const redact: FlagSpec = {
+  kind: 'text',
+  repeated: true,
+  value: 'regex',
+  help: 'Do not keep what matches, beside known secrets',
+};
 export const jobId: FlagSpec = {
   kind: 'text',
   value: 'id',
