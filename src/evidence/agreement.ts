@@ -26,7 +26,7 @@ const WORDS: Readonly<Record<string, readonly string[]>> = {
 export function disagreement(record: EventRecord, { seq, at, event }: ChainEvent): string | undefined {
   if (record.event_id !== `evt_${seq}`) return 'sequence number';
   if (event['type'] === 'line_imported') return importedDifference(record, event['line']);
-  if (!isTime(at) || trimmedTime(record.created_at) !== timeText(at)) return 'time';
+  if (trimmedTime(record.created_at) !== timeText(at)) return 'time';
   const { type } = event;
   if (typeof type !== 'string') return 'type';
   if (record.type === `reeve.${type}`) {
@@ -50,7 +50,8 @@ function payloadDifference({ type, payload }: EventRecord, event: JsonObject): s
   switch (type) {
     case 'checkpoint_emitted': {
       const { checkpoint, summary, delta, reasonCodes, requiredAction = null } = event;
-      return differs(payload, {
+      const { required_action = null } = payload;
+      return differs({ ...payload, required_action }, {
         type: checkpoint,
         summary,
         artifacts_delta: delta,
@@ -79,8 +80,4 @@ function differs(
   wanted: Readonly<Record<string, Json | undefined>>,
 ): string | undefined {
   return Object.keys(wanted).find((key) => !sameJson(payload[key], wanted[key]));
-}
-
-function isTime(ms: number): boolean {
-  return Number.isInteger(ms) && ms >= -62_167_219_200_000 && ms < 253_402_300_800_000;
 }

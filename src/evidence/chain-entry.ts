@@ -15,6 +15,7 @@ import { canonicalJson } from '../model/canonical.ts';
 import { chainHash } from '../model/chain.ts';
 import type { Json, JsonObject } from '../model/json.ts';
 import { sha256 } from './hash.ts';
+import { isTooDeep } from './strict-json.ts';
 
 export const CHAIN_EVENTS = 'reeve/events.jsonl';
 export const CHAIN_NODES = 'reeve/nodes.jsonl';
@@ -48,6 +49,7 @@ export function readChainLine(
   line: string,
   previous: string,
 ): { readonly problem: string } | { readonly hash: string; readonly event: ChainEvent } {
+  if (isTooDeep(line)) return { problem: 'is nested too deeply' };
   const isPlain = line.startsWith(BEFORE_BODY) && line.startsWith(BEFORE_HASH, line.length - TAIL);
   let body = isPlain ? line.slice(BEFORE_BODY.length, -TAIL) : '';
   let hash = isPlain ? line.slice(-AFTER_HASH.length - 64, -AFTER_HASH.length) : '';
@@ -56,8 +58,9 @@ export function readChainLine(
   try {
     if (isPlain) {
       parsed = JSON.parse(body); // of the very text that is hashed
+      if (canonicalJson(parsed) !== body) return { problem: 'is no event' };
     } else {
-      const whole = JSON.parse(line) as { body?: unknown; hash?: unknown; spill?: Json };
+      const whole = JSON.parse(line) as { body?: Json; hash?: unknown; spill?: Json };
       spill = whole.spill;
       hash = String(whole.hash);
       body = canonicalJson(whole.body);
@@ -68,13 +71,20 @@ export function readChainLine(
     return { problem: 'is no event' };
   }
   if (chainHash(previous, body, sha256) !== hash) return { problem: 'breaks the hash chain' };
-  const { seq, at, event, spilled } = (parsed ?? {}) as Record<string, Json>;
-  if (typeof seq !== 'number' || typeof at !== 'number' || !isObject(event))
+  const { seq, at, event, spilled, ...more } = (parsed ?? {}) as Record<string, Json>;
+  if (typeof seq !== 'number' || typeof at !== 'number' || !isTime(at)) return { problem: 'is no event' };
+  if (!isObject(event) || typeof event['type'] !== 'string' || Object.keys(more).length > 0)
     return { problem: 'is no event' };
   if (spilled === undefined && spill === undefined) return { hash, event: { seq, at, event } };
-  if (isObject(spill) && spill['type'] === event['type'] && sha256(canonicalJson(spill)) === spilled)
-    return { hash, event: { seq, at, event: spill } };
-  return { problem: 'has not the payload that was hashed' };
+  if (!isObject(spill) || spill['type'] !== event['type'] || Object.keys(event).length > 1)
+    return { problem: 'has not the payload that was hashed' };
+  if (sha256(canonicalJson(spill)) !== spilled) return { problem: 'has not the payload that was hashed' };
+  return { hash, event: { seq, at, event: spill } };
+}
+
+/** A moment that a time of RFC 3339 can say. */
+function isTime(ms: number): boolean {
+  return Number.isInteger(ms) && ms >= -62_167_219_200_000 && ms < 253_402_300_800_000;
 }
 
 export function isObject(value: Json | undefined): value is JsonObject {

@@ -5,6 +5,7 @@ import { TEXT_BYTES_MAX } from './limits.ts';
 import { MANIFEST, type Manifest } from './manifest.ts';
 import { SCHEMAS, type KnownEntry } from './schemas.ts';
 import { compile, type Check } from './shape.ts';
+import { AmbiguousJson, parseStrict } from './strict-json.ts';
 import type { ZipEntry, ZipReader } from './zip-reader.ts';
 
 const NEWLINE = 0x0a;
@@ -41,7 +42,7 @@ export function requireEntry(reader: ZipReader, path: string): ZipEntry {
   return entry;
 }
 
-/** @throws ReeveError E_INVALID_INPUT_SCHEMA for what is no JSON. */
+/** @throws ReeveError E_INVALID_INPUT_SCHEMA for what is no JSON, E_VERIFY_HASH_MISMATCH for what is ambiguous. */
 export async function readJson(reader: ZipReader, path: string): Promise<Json> {
   const bytes = await reader.read(requireEntry(reader, path), TEXT_BYTES_MAX);
   return parse(path, bytes);
@@ -71,6 +72,8 @@ export class LineCursor {
   #rest: Buffer = Buffer.alloc(0);
   #ended = false;
   #count = 0;
+  /** What is to be said of the line behind the block. */
+  #failure: ReeveError | undefined;
 
   /** @param checked against the schema of that entry. */
   constructor(reader: ZipReader, path: string, checked?: KnownEntry) {
@@ -88,12 +91,16 @@ export class LineCursor {
   /** The next line as it stands; undefined after the last. */
   async text(): Promise<string | undefined> {
     for (;;) {
-      if (this.#at >= this.#block.length && !(await this.#fill())) return undefined;
+      if (this.#at >= this.#block.length) {
+        if (this.#failure !== undefined) throw this.#failure;
+        if (!(await this.#fill())) return undefined;
+        continue;
+      }
       const end = this.#block.indexOf('\n', this.#at);
       const line = this.#block.slice(this.#at, end === -1 ? undefined : end);
       this.#at = end === -1 ? this.#block.length : end + 1;
       this.#count += 1;
-      if (line.startsWith('{') || line.trim() !== '') return line;
+      if (line.startsWith('{') || !/^[ \t\r]*$/.test(line)) return line;
     }
   }
 
@@ -101,12 +108,7 @@ export class LineCursor {
   async next(): Promise<JsonObject | undefined> {
     const line = await this.text();
     if (line === undefined) return undefined;
-    let value: unknown;
-    try {
-      value = JSON.parse(line);
-    } catch (cause) {
-      throw invalid(this.#path, 'is no JSON', this.#count, cause);
-    }
+    const value = parseText(this.#path, line, this.#count);
     const problem = this.#check?.(value);
     if (problem !== undefined) {
       throw invalid(this.#path, `${problem.field || 'the document'} ${problem.problem}`, this.#count);
@@ -130,11 +132,12 @@ export class LineCursor {
         break;
       }
       const chunk = Buffer.from(value);
+      const first = chunk.indexOf(NEWLINE);
+      if (size + (first === -1 ? chunk.length : first) > TEXT_BYTES_MAX) this.#refuseLong();
       const newline = chunk.lastIndexOf(NEWLINE);
       if (newline !== -1) whole = size + newline + 1;
       parts.push(chunk);
       size += chunk.length;
-      if (whole === -1 && size > TEXT_BYTES_MAX) this.#refuseLong();
     }
     const bytes = Buffer.concat(parts);
     const end = whole === -1 ? bytes.length : whole;
@@ -152,20 +155,22 @@ export class LineCursor {
     });
   }
 
+  /** The lines up to the first that is no UTF-8; what is wrong with that one comes when it is asked for. */
   #decode(bytes: Buffer): string {
     try {
       return decoder.decode(bytes);
     } catch {
-      // Somewhere in the block; line by line, to say where.
-      let line = this.#count;
-      for (let at = 0; at < bytes.length; ) {
-        const newline = bytes.indexOf(NEWLINE, at);
-        const end = newline === -1 ? bytes.length : newline + 1;
-        line += 1;
-        decode(this.#path, bytes.subarray(at, end), line);
+      const good: string[] = [];
+      for (let at = 0; this.#failure === undefined; ) {
+        const end = bytes.indexOf(NEWLINE, at) + 1 || bytes.length;
+        try {
+          good.push(decoder.decode(bytes.subarray(at, end)));
+        } catch (cause) {
+          this.#failure = invalid(this.#path, 'is no UTF-8', this.#count + good.length + 1, cause);
+        }
         at = end;
       }
-      throw invalid(this.#path, 'is no UTF-8', line);
+      return good.join('');
     }
   }
 }
@@ -183,11 +188,17 @@ function decode(path: string, bytes: Uint8Array, line?: number): string {
 }
 
 function parse(path: string, bytes: Uint8Array): Json {
-  const text = decode(path, bytes);
+  return parseText(path, decode(path, bytes));
+}
+
+function parseText(path: string, text: string, line?: number): Json {
   try {
-    return JSON.parse(text) as Json;
+    return parseStrict(text);
   } catch (cause) {
-    throw invalid(path, 'is no JSON', undefined, cause);
+    if (!(cause instanceof AmbiguousJson)) throw invalid(path, 'is no JSON', line, cause);
+    const where = line === undefined ? path : `${path}, line ${line}`;
+    const details = { path, ...(line === undefined ? {} : { line }), reason: cause.message };
+    throw mismatch(`${where} ${cause.message}`, details, cause);
   }
 }
 

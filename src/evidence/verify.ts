@@ -8,7 +8,7 @@ import { genesisHash } from '../model/chain.ts';
 import { ReeveError } from '../model/errors.ts';
 import type { Json, JsonObject } from '../model/json.ts';
 import { disagreement } from './agreement.ts';
-import { artifactEntry } from './artifacts.ts';
+import { artifactEntry, referenceHash } from './artifacts.ts';
 import {
   CHAIN_EVENTS,
   CHAIN_FORMAT,
@@ -43,11 +43,6 @@ export async function verifyJobpack(path: string): Promise<Verified> {
   const reader = await ZipReader.open(path);
   try {
     return await verify(reader);
-  } catch (error) {
-    // Only nesting without end makes the stack run out; nobody writes such a pack in good faith.
-    if (error instanceof RangeError)
-      throw mismatch('the pack holds JSON that is nested too deeply', {}, error);
-    throw error;
   } finally {
     await reader.close();
   }
@@ -103,15 +98,16 @@ class Findings {
     if (!this.#found.has(rank)) this.#found.set(rank, error);
   }
 
-  throwFirst(): void {
-    const [first] = [...this.#found.keys()].toSorted((a, b) => a - b);
-    const error = first === undefined ? undefined : this.#found.get(first);
+  /** Throws what weighs most, if it weighs as much as that rank. */
+  throwUpTo(rank: number): void {
+    const [first = Infinity] = [...this.#found.keys()].toSorted((a, b) => a - b);
+    const error = first > rank ? undefined : this.#found.get(first);
     if (error !== undefined) throw error;
   }
 }
 
-/** Schemas of lines come in this order; what the documents together show comes last. */
-const RANK = { events: 1, checkpoints: 2, approvals: 3, together: 4 } as const;
+/** What is wrong with single lines comes in this order; then what they show together, and what the chain does. */
+const RANK = { events: 1, checkpoints: 2, approvals: 3, together: 4, chain: 5 } as const;
 
 async function checkDocuments(
   reader: ZipReader,
@@ -121,14 +117,19 @@ async function checkDocuments(
   const job = await readDocument(reader, 'job.json');
   const artifacts = await readDocument(reader, 'artifacts_manifest.json');
   const result = reader.entries.has(ACCEPT_RESULT) ? await readDocument(reader, ACCEPT_RESULT) : undefined;
-  const check = new LinesCheck(reader, jobId);
+  const findings = new Findings();
+  const check = new LinesCheck(reader, jobId, findings);
   await check.run();
+  findings.throwUpTo(RANK.together);
   requireJob(jobId, job, 'job.json');
   requireJob(jobId, artifacts, 'artifacts_manifest.json');
   if (result !== undefined) requireJob(jobId, result, ACCEPT_RESULT);
-  checkRawArtifacts(artifacts, hashes);
+  checkArtifacts(artifacts, hashes);
   // Only our packs tell so much that more can be checked; the reference's state may differ from its log.
-  if (check.chain !== undefined) await check.chain.finish(reader, job, artifacts);
+  if (check.chain === undefined) return;
+  const end = await readEnd(reader, jobId);
+  findings.throwUpTo(RANK.chain);
+  await check.chain.finish(reader, end, job, artifacts);
 }
 
 function requireJob(jobId: string, { job_id: found }: JsonObject, path: string, line?: number): void {
@@ -144,20 +145,23 @@ function requireJob(jobId: string, { job_id: found }: JsonObject, path: string, 
   );
 }
 
-/** Captured content has to be in the pack, with the hash that it is said to have. */
-function checkRawArtifacts(
+/** Captured content has to be in the pack, with the hash that it is said to have; without content, only names are hashed. */
+function checkArtifacts(
   { capture_mode: mode, artifacts }: JsonObject,
   hashes: ReadonlyMap<string, string>,
 ): void {
-  if (mode !== 'raw') return;
   for (const { path, sha256: expected } of artifacts as unknown as readonly {
     path: string;
     sha256: string;
   }[]) {
-    const entry = artifactEntry(path);
-    const actual = hashes.get(entry);
+    const entry = mode === 'raw' ? artifactEntry(path) : path;
+    const actual = mode === 'raw' ? hashes.get(entry) : referenceHash(path);
     if (actual !== expected)
-      throw mismatch(`${entry} is not the artifact that was captured`, { path: entry, expected, actual });
+      throw mismatch(`the artifact ${JSON.stringify(path)} is not what its hash says`, {
+        path: entry,
+        expected,
+        actual,
+      });
   }
 }
 
@@ -166,16 +170,18 @@ class LinesCheck {
   /** Undefined in packs of the reference. */
   readonly chain: ChainCheck | undefined;
   readonly #jobId: string;
-  readonly #findings = new Findings();
+  readonly #findings: Findings;
   readonly #events: LineCursor;
   readonly #checkpoints: LineCursor;
   readonly #approvals: LineCursor;
   readonly #decisions = new Set<unknown>();
   /** False once the lines are known not to belong together; schemas are still checked to the end. */
   #isTogether = true;
+  #isBroken = false;
 
-  constructor(reader: ZipReader, jobId: string) {
+  constructor(reader: ZipReader, jobId: string, findings: Findings) {
     this.#jobId = jobId;
+    this.#findings = findings;
     this.#events = new LineCursor(reader, 'events.jsonl', 'events.jsonl');
     this.#checkpoints = new LineCursor(reader, 'checkpoints.jsonl', 'checkpoints.jsonl');
     this.#approvals = new LineCursor(reader, 'approvals.jsonl', 'approvals.jsonl');
@@ -189,17 +195,17 @@ class LinesCheck {
         const event = (await this.#take(this.#events, RANK.events)) as EventRecord | undefined;
         if (event === undefined) break;
         if (this.#isTogether) await this.#together(() => this.#event(event, seq));
+        await this.#chained((chain) => chain.event(event));
       }
       if (this.#isTogether) {
         await this.#together(async () => {
           await this.#project(undefined, this.#checkpoints, RANK.checkpoints, 'checkpoints.jsonl');
           await this.#project(undefined, this.#approvals, RANK.approvals, 'approvals.jsonl');
-          await this.chain?.end();
         });
+        await this.#chained(async (chain) => chain.end());
       }
       while ((await this.#take(this.#checkpoints, RANK.checkpoints)) !== undefined);
       while ((await this.#take(this.#approvals, RANK.approvals)) !== undefined);
-      this.#findings.throwFirst();
     } finally {
       await Promise.all([this.#events.close(), this.#checkpoints.close(), this.#approvals.close()]);
       await this.chain?.close();
@@ -212,7 +218,7 @@ class LinesCheck {
       return await cursor.next();
     } catch (error) {
       if (!(error instanceof ReeveError)) throw error;
-      this.#findings.note(error.code === 'E_INVALID_INPUT_SCHEMA' ? rank : RANK.together, error);
+      this.#findings.note(rank, error);
       this.#isTogether = false;
       return undefined;
     }
@@ -225,6 +231,18 @@ class LinesCheck {
       if (!(error instanceof ReeveError)) throw error;
       this.#findings.note(RANK.together, error);
       this.#isTogether = false;
+    }
+  }
+
+  /** Once the chain is broken, or the lines do not belong together, nothing more is asked of it. */
+  async #chained(check: (chain: ChainCheck) => Promise<void>): Promise<void> {
+    if (this.chain === undefined || !this.#isTogether || this.#isBroken) return;
+    try {
+      await check(this.chain);
+    } catch (error) {
+      if (!(error instanceof ReeveError)) throw error;
+      this.#findings.note(RANK.chain, error);
+      this.#isBroken = true;
     }
   }
 
@@ -259,7 +277,6 @@ class LinesCheck {
         );
       }
     }
-    await this.chain?.event(event, checkpoint);
   }
 
   /** The next line has to say what an event says; without one, there has to be no further line. */
@@ -298,10 +315,33 @@ function sameTime(a: Json | undefined, b: Json | undefined): boolean {
   return typeof a === 'string' && typeof b === 'string' && trimmedTime(a) === trimmedTime(b);
 }
 
+/** Below `reeve/` only a format to come is not for this version to judge; all else that is wrong was changed. */
+function mismatchOf(error: unknown): unknown {
+  if (!(error instanceof ReeveError) || error.code !== 'E_INVALID_INPUT_SCHEMA') return error;
+  return mismatch(error.message, error.details ?? {}, error);
+}
+
+function throwMismatch(error: unknown): never {
+  throw mismatchOf(error);
+}
+
+/** What `reeve/run.json` says of the chain, once it is known to be of this job and of a form that is known. */
+async function readEnd(reader: ZipReader, jobId: string): Promise<Json | undefined> {
+  for (const path of [CHAIN_EVENTS, CHAIN_NODES]) requireEntry(reader, path);
+  const run = await readJson(reader, CHAIN_RUN).catch(throwMismatch);
+  if (!isObject(run)) throw mismatch(`${CHAIN_RUN} is no record of a run`, { path: CHAIN_RUN });
+  const { format } = run;
+  if (format !== CHAIN_FORMAT) {
+    const message = `${CHAIN_RUN} is of a format that this version does not know`;
+    throw new ReeveError('E_INVALID_INPUT_SCHEMA', message, { path: CHAIN_RUN, format });
+  }
+  requireJob(jobId, run, CHAIN_RUN);
+  return run['chain'];
+}
+
 /** What `reeve/…` adds: the run's own events, their chain, and that they are the events told in wrkr's words. */
 class ChainCheck {
   readonly #lines: LineCursor;
-  readonly #jobId: string;
   readonly #job = new JobFold();
   readonly #paths = new Set<string>();
   #hash: string;
@@ -310,12 +350,11 @@ class ChainCheck {
 
   constructor(reader: ZipReader, jobId: string) {
     this.#lines = new LineCursor(reader, CHAIN_EVENTS);
-    this.#jobId = jobId;
     this.#hash = genesisHash(jobId, sha256);
   }
 
-  async event(record: EventRecord, checkpoint: JsonObject | undefined): Promise<void> {
-    const text = await this.#lines.text();
+  async event(record: EventRecord): Promise<void> {
+    const text = await this.#text();
     if (text === undefined) throw this.#refuse('ends before the events do');
     const read = readChainLine(text, this.#hash);
     if ('problem' in read) throw this.#refuse(read.problem);
@@ -328,32 +367,26 @@ class ChainCheck {
     const { spec } = event.event;
     if (isObject(spec)) this.#document = spec['document'];
     this.#job.add(record);
+    const checkpoint = checkpointOf(record);
     for (const path of checkpoint === undefined ? [] : artifactPaths(checkpoint)) this.#paths.add(path);
   }
 
   /** After the last event. */
   async end(): Promise<void> {
-    if ((await this.#lines.text()) !== undefined) throw this.#refuse('goes on after the last event');
+    if ((await this.#text()) !== undefined) throw this.#refuse('goes on after the last event');
+  }
+
+  async #text(): Promise<string | undefined> {
+    try {
+      return await this.#lines.text();
+    } catch (error) {
+      throw mismatchOf(error);
+    }
   }
 
   /** After the documents have been checked by themselves. */
-  async finish(reader: ZipReader, job: JsonObject, artifacts: JsonObject): Promise<void> {
-    const run = await readJson(reader, CHAIN_RUN);
-    requireEntry(reader, CHAIN_NODES);
-    if (!isObject(run) || !isObject(run['chain']))
-      throw mismatch(`${CHAIN_RUN} is no record of a run`, { path: CHAIN_RUN });
-    requireJob(this.#jobId, run, CHAIN_RUN);
-    if (run['format'] !== CHAIN_FORMAT) {
-      throw new ReeveError(
-        'E_INVALID_INPUT_SCHEMA',
-        `${CHAIN_RUN} is of a format that this version does not know`,
-        {
-          path: CHAIN_RUN,
-          format: run['format'],
-        },
-      );
-    }
-    const { head, events } = run['chain'];
+  async finish(reader: ZipReader, end: Json | undefined, job: JsonObject, artifacts: JsonObject): Promise<void> {
+    const { head, events } = isObject(end) ? end : {};
     if (head !== this.#hash || events !== this.#count) {
       throw mismatch(`${CHAIN_RUN} names another end of the chain`, {
         path: CHAIN_RUN,
@@ -365,7 +398,7 @@ class ChainCheck {
       throw mismatch('job.json is not what the events add up to', { path: 'job.json' });
     await this.#checkSpec(reader);
     const listed = (artifacts['artifacts'] as readonly JsonObject[]).map(({ path }) => path);
-    if (listed.length !== this.#paths.size || !listed.every((path) => this.#paths.has(path as string)))
+    if (listed.length !== this.#paths.size || !listed.every((path) => this.#paths.delete(path as string)))
       throw mismatch('artifacts_manifest.json is not what the checkpoints claim', {
         path: 'artifacts_manifest.json',
       });
@@ -377,7 +410,7 @@ class ChainCheck {
 
   async #checkSpec(reader: ZipReader): Promise<void> {
     if (!reader.entries.has(SPEC)) return;
-    if (!sameJson(await readJson(reader, SPEC), this.#document))
+    if (!sameJson(await readJson(reader, SPEC).catch(throwMismatch), this.#document))
       throw mismatch(`${SPEC} is not what the run was asked for with`, { path: SPEC });
   }
 

@@ -58,7 +58,10 @@ export class ZipReader {
       throw new ReeveError('E_INVALID_INPUT_SCHEMA', `${path} ${problem}`, { path }, { cause });
     });
     try {
-      return new ZipReader(file, await readDirectory(file));
+      const found = await file.stat();
+      if (!found.isFile())
+        throw new ReeveError('E_INVALID_INPUT_SCHEMA', `${path} is not a file`, { path });
+      return new ZipReader(file, await readDirectory(file, found.size));
     } catch (error) {
       await file.close();
       throw error;
@@ -129,10 +132,9 @@ async function* copies(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
   for await (const chunk of chunks) yield Buffer.from(chunk);
 }
 
-async function readDirectory(file: FileHandle): Promise<ReadonlyMap<string, ZipEntry>> {
-  const found = await file.stat();
-  if (!found.isFile() || found.size < zip.END_RECORD_BYTES) throw refusal('is no zip archive');
-  const end = await readBytes(file, found.size - zip.END_RECORD_BYTES, zip.END_RECORD_BYTES);
+async function readDirectory(file: FileHandle, size: number): Promise<ReadonlyMap<string, ZipEntry>> {
+  if (size < zip.END_RECORD_BYTES) throw refusal('is no zip archive');
+  const end = await readBytes(file, size - zip.END_RECORD_BYTES, zip.END_RECORD_BYTES);
   // At the very end, so without a comment and with nothing behind it.
   if (end.readUInt32LE(0) !== zip.END_RECORD) throw refusal('does not end as a zip archive does');
   const count = end.readUInt16LE(8);
@@ -141,7 +143,7 @@ async function readDirectory(file: FileHandle): Promise<ReadonlyMap<string, ZipE
   if (end.readUInt16LE(20) !== 0) throw refusal('has a comment');
   if (end.readUInt32LE(4) !== 0 || end.readUInt16LE(10) !== count) throw refusal('is one of several disks');
   if (count > ENTRIES_MAX || centralAt === 0xffffffff) throw refusal('needs ZIP64');
-  if (centralAt + centralBytes !== found.size - zip.END_RECORD_BYTES)
+  if (centralAt + centralBytes !== size - zip.END_RECORD_BYTES)
     throw refusal('has bytes before its first entry or around its directory');
   if (centralBytes > CENTRAL_BYTES_MAX)
     throw refusal(`has a directory of more than ${CENTRAL_BYTES_MAX} bytes`);

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 import { verifyJobpack } from '../../src/evidence/verify.ts';
 import { ReeveError } from '../../src/model/errors.ts';
+import { verifyBoth } from './both.ts';
 import { PackJob, sourceOf } from './pack-job.ts';
 import { rawZip } from './raw-zip.ts';
 import {
@@ -59,14 +60,14 @@ async function expectFlipsRefused(
   try {
     for (const [at, bit] of flips) {
       await file.write(Buffer.of(pack[at]! ^ (1 << bit)), 0, 1, at);
-      const code = await verifyJobpack(path).then(
+      const code = await verifyBoth(path, `byte ${at}, bit ${bit}`).then(
         () => 'verified',
         (error: unknown) => (error instanceof ReeveError ? error.exitCode : error),
       );
       expect(code, `byte ${at}, bit ${bit}`).toBe(2);
       await file.write(pack, at, 1, at);
     }
-    await verifyJobpack(path);
+    await verifyBoth(path);
   } finally {
     await file.close();
   }
@@ -129,7 +130,7 @@ test('lines that do not fit in memory any more wait in a file, and the pack is t
     job.note({ n, text: 'x'.repeat(15_000) });
   }
   const { path, bytes } = await write(dir, job.source());
-  await verifyJobpack(path);
+  await verifyBoth(path);
   expect(bytes.length).toBeGreaterThan(40_000_000);
   expect((await write(dir, sourceOf('demo', job.events), 'again.zip')).bytes.equals(bytes)).toBe(true);
 });

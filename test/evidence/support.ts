@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import canonicalize from 'canonicalize';
 import { expect, test as base } from 'vitest';
 import { writeJobpack, type PackSource, type WrittenPack } from '../../src/evidence/jobpack.ts';
-import { verifyJobpack, type Verified } from '../../src/evidence/verify.ts';
+import type { Verified } from '../../src/evidence/verify.ts';
 import { ReeveError } from '../../src/model/errors.ts';
+import { verifyBoth } from './both.ts';
 import { PackJob } from './pack-job.ts';
 import { rawZip, readPlainZip, type RawArchive, type RawEntry } from './raw-zip.ts';
 
@@ -32,20 +33,21 @@ export async function finishedPack(dir: string): Promise<Buffer> {
   return (await write(dir, new PackJob().toEnd().source())).bytes;
 }
 
-export async function verifyBytes(dir: string, bytes: Uint8Array): Promise<Verified> {
+/** With both verifiers, which have to say the same. */
+export async function verifyBytes(dir: string, bytes: Uint8Array, what = ''): Promise<Verified> {
   const path = join(dir, 'verified.zip');
   await writeFile(path, bytes);
-  return verifyJobpack(path);
+  return verifyBoth(path, what);
 }
 
-/** Verifying must fail with this exit code, and with one of our errors. */
+/** Verifying must fail with this exit code, and with one of our errors, whichever verifier is asked. */
 export async function expectRefused(
   dir: string,
   bytes: Uint8Array,
   exitCode: 2 | 6,
   what = '',
 ): Promise<ReeveError> {
-  const error = await verifyBytes(dir, bytes).then(
+  const error = await verifyBytes(dir, bytes, what).then(
     () => undefined,
     (failure: unknown) => failure,
   );
