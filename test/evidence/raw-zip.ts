@@ -10,6 +10,11 @@ export interface RawEntry {
   /** What headers and descriptor claim instead of the truth. */
   readonly claims?: { readonly bytes?: number; readonly packedBytes?: number; readonly crc?: number };
   readonly madeBy?: number;
+  /** Version that is needed. */
+  readonly needed?: number;
+  readonly internal?: number;
+  /** `none`: sizes stand before the data; `also`: before and behind. */
+  readonly descriptor?: 'none' | 'also';
   readonly attributes?: number;
   readonly flags?: number;
   readonly extra?: Buffer;
@@ -32,6 +37,7 @@ export interface RawArchive {
   readonly disk?: number;
   /** Entries that the end record counts besides those that are there. */
   readonly miscount?: number;
+  readonly directory?: 'reversed' | 'doubled';
 }
 
 const EXTRA = Buffer.from('555405000100a6ce12', 'hex');
@@ -58,22 +64,23 @@ export function rawZip(entries: readonly RawEntry[], archive: RawArchive = {}): 
     push(
       header(
         '504b0304',
-        [20, local.flags ?? flags, method === 'stored' ? 0 : 8, 0, local.date ?? 0x21],
-        [0, 0, 0],
+        [entry.needed ?? 20, local.flags ?? flags, method === 'stored' ? 0 : 8, 0, local.date ?? 0x21],
+        entry.descriptor === undefined ? [0, 0, 0] : sizes,
         Buffer.from(local.name ?? name),
         local.extra ?? extra,
       ),
     );
     push(packed);
-    push(Buffer.concat([Buffer.from('504b0708', 'hex'), ...sizes.map(u32)]));
+    if (entry.descriptor !== 'none')
+      push(Buffer.concat([Buffer.from('504b0708', 'hex'), ...sizes.map(u32)]));
     push(Buffer.from(entry.gap ?? ''));
     const comment = Buffer.from(entry.comment ?? '');
     central.push(
       Buffer.concat([
         Buffer.from('504b0102', 'hex'),
-        ...[entry.madeBy ?? 20, 20, flags, method === 'stored' ? 0 : 8, 0, 0x21].map(u16),
+        ...[entry.madeBy ?? 20, entry.needed ?? 20, flags, method === 'stored' ? 0 : 8, 0, 0x21].map(u16),
         ...sizes.map(u32),
-        ...[name.length, extra.length, comment.length, 0, 0].map(u16),
+        ...[name.length, extra.length, comment.length, 0, entry.internal ?? 0].map(u16),
         u32(entry.attributes ?? 0),
         u32(at),
         name,
@@ -82,9 +89,11 @@ export function rawZip(entries: readonly RawEntry[], archive: RawArchive = {}): 
       ]),
     );
   }
+  if (archive.directory === 'reversed') central.reverse();
+  if (archive.directory === 'doubled') central.push(central[0]!);
   const directory = Buffer.concat(central);
   const comment = Buffer.from(archive.comment ?? '');
-  const count = entries.length + (archive.miscount ?? 0);
+  const count = central.length + (archive.miscount ?? 0);
   const end = Buffer.concat([
     Buffer.from('504b0506', 'hex'),
     ...[archive.disk ?? 0, archive.disk ?? 0, count, count].map(u16),

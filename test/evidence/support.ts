@@ -57,6 +57,7 @@ export async function expectRefused(
 }
 
 export type Files = Map<string, string>;
+export type RawFiles = ReadonlyMap<string, string | Uint8Array>;
 
 /** The entries of a pack as texts. */
 export function filesIn(pack: Buffer): Files {
@@ -65,14 +66,14 @@ export function filesIn(pack: Buffer): Files {
 
 /** A pack of these files with a manifest that fits them: what a forger who knows the format would write. */
 export function rehashed(
-  files: Files,
+  files: RawFiles,
   options: {
     readonly change?: (manifest: Record<string, unknown>) => void;
     readonly entry?: Partial<RawEntry>;
     readonly archive?: RawArchive;
   } = {},
 ): Buffer {
-  const old = JSON.parse(files.get('manifest.json') ?? '{}') as Record<string, unknown>;
+  const old = JSON.parse(String(files.get('manifest.json') ?? '{}')) as Record<string, unknown>;
   const listed = [...files.keys()].filter((name) => name !== 'manifest.json').toSorted();
   const manifest: Record<string, unknown> = {
     ...old,
@@ -80,7 +81,7 @@ export function rehashed(
   };
   options.change?.(manifest);
   manifest['manifest_sha256'] = hash(jcs({ ...manifest, manifest_sha256: '0'.repeat(64) }));
-  const all = new Map(files).set('manifest.json', jcs(manifest));
+  const all = new Map<string, string | Uint8Array>(files).set('manifest.json', jcs(manifest));
   const names = [...all.keys()].toSorted();
   return rawZip(
     names.map((name) => ({ name, data: all.get(name) ?? '', ...options.entry })),
