@@ -51,13 +51,16 @@ function payloadDifference({ type, payload }: EventRecord, event: JsonObject): s
     case 'checkpoint_emitted': {
       const { checkpoint, summary, delta, reasonCodes, requiredAction = null } = event;
       const { required_action = null } = payload;
-      return differs({ ...payload, required_action }, {
-        type: checkpoint,
-        summary,
-        artifacts_delta: delta,
-        reason_codes: reasonCodes,
-        required_action: requiredAction,
-      });
+      return differs(
+        { ...payload, required_action },
+        {
+          type: checkpoint,
+          summary,
+          artifacts_delta: delta,
+          reason_codes: reasonCodes,
+          required_action: requiredAction,
+        },
+      );
     }
     case 'approval_recorded': {
       const { checkpoint, by, reason } = event;

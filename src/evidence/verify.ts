@@ -385,7 +385,12 @@ class ChainCheck {
   }
 
   /** After the documents have been checked by themselves. */
-  async finish(reader: ZipReader, end: Json | undefined, job: JsonObject, artifacts: JsonObject): Promise<void> {
+  async finish(
+    reader: ZipReader,
+    end: Json | undefined,
+    job: JsonObject,
+    artifacts: JsonObject,
+  ): Promise<void> {
     const { head, events } = isObject(end) ? end : {};
     if (head !== this.#hash || events !== this.#count) {
       throw mismatch(`${CHAIN_RUN} names another end of the chain`, {

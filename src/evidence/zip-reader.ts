@@ -59,8 +59,7 @@ export class ZipReader {
     });
     try {
       const found = await file.stat();
-      if (!found.isFile())
-        throw new ReeveError('E_INVALID_INPUT_SCHEMA', `${path} is not a file`, { path });
+      if (!found.isFile()) throw new ReeveError('E_INVALID_INPUT_SCHEMA', `${path} is not a file`, { path });
       return new ZipReader(file, await readDirectory(file, found.size));
     } catch (error) {
       await file.close();

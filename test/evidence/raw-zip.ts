@@ -71,8 +71,7 @@ export function rawZip(entries: readonly RawEntry[], archive: RawArchive = {}): 
       ),
     );
     push(packed);
-    if (entry.descriptor !== 'none')
-      push(Buffer.concat([Buffer.from('504b0708', 'hex'), ...sizes.map(u32)]));
+    if (entry.descriptor !== 'none') push(Buffer.concat([Buffer.from('504b0708', 'hex'), ...sizes.map(u32)]));
     push(Buffer.from(entry.gap ?? ''));
     const comment = Buffer.from(entry.comment ?? '');
     central.push(

@@ -57,7 +57,7 @@ const all =
     edits.reduce((changed, edit) => edit(changed), files);
 
 /** Changes the bodies of the chain and hashes it again, with the head and number in `reeve/run.json`. */
-function rechained(change: (links: Any[]) => Any[]): TextEdit {
+export function rechained(change: (links: Any[]) => Any[]): TextEdit {
   return (files) => {
     const links = (files.get(CHAIN) ?? '')
       .trimEnd()
@@ -102,7 +102,8 @@ const foreign = (record: Any): void => {
 };
 
 /** A payload of the third line in which a text stands as it is. */
-const payload = (text: string): TextEdit => swap('events.jsonl', '"step_index":0', `"step_index":0,"x":${text}`);
+const payload = (text: string): TextEdit =>
+  swap('events.jsonl', '"step_index":0', `"step_index":0,"x":${text}`);
 const time = (text: string): TextEdit => document('job.json', (job) => (job.created_at = text));
 
 /** What no text can hold. */
@@ -142,18 +143,38 @@ const PLAIN: readonly Row[] = [
   ['brackets without number in a text', 0, payload(`"${'['.repeat(5000)}"`)],
   ['a document of brackets', 2, (files) => new Map(files).set('job.json', deep(5000))],
   ['a BOM before a document', 6, (files) => new Map(files).set('job.json', `\ufeff${files.get('job.json')}`)],
-  ['a BOM before the lines', 6, (files) => new Map(files).set('events.jsonl', `\ufeff${files.get('events.jsonl')}`)],
+  [
+    'a BOM before the lines',
+    6,
+    (files) => new Map(files).set('events.jsonl', `\ufeff${files.get('events.jsonl')}`),
+  ],
   ['a line with a BOM alone', 6, lines('events.jsonl', (texts) => ['\ufeff', ...texts])],
   ['a line with a space of Unicode alone', 6, lines('events.jsonl', (texts) => ['\u00a0', ...texts])],
   ['blank lines', 0, lines('events.jsonl', (texts) => ['', ' \t\r', ...texts, ''])],
   ['blank lines with a tab of another kind', 6, lines('events.jsonl', (texts) => ['\u000b', ...texts])],
   ['lines that end in CR LF', 0, lines('events.jsonl', (texts) => texts.map((text) => `${text}\r`))],
-  ['a document with spaces', 0, (files) => new Map(files).set('job.json', JSON.stringify(JSON.parse(files.get('job.json') ?? ''), null, 2))],
-  ['a line whose names are in another order', 0, lines('events.jsonl', (texts) => [JSON.stringify(Object.fromEntries(Object.entries(JSON.parse(texts[0] ?? '')).toReversed())), ...texts.slice(1)])],
+  [
+    'a document with spaces',
+    0,
+    (files) =>
+      new Map(files).set('job.json', JSON.stringify(JSON.parse(files.get('job.json') ?? ''), null, 2)),
+  ],
+  [
+    'a line whose names are in another order',
+    0,
+    lines('events.jsonl', (texts) => [
+      JSON.stringify(Object.fromEntries(Object.entries(JSON.parse(texts[0] ?? '')).toReversed())),
+      ...texts.slice(1),
+    ]),
+  ],
   ['numbers in another spelling', 0, swap('job.json', ':9', ':9.0e0')],
   ['a document that is no UTF-8', 6, notText('job.json')],
   ['an event that is no UTF-8', 6, notText('events.jsonl')],
-  ['an ambiguous line before one that is no UTF-8', 2, (files) => notText('approvals.jsonl')(payload('1,"x":2')(files))],
+  [
+    'an ambiguous line before one that is no UTF-8',
+    2,
+    (files) => notText('approvals.jsonl')(payload('1,"x":2')(files)),
+  ],
   ['two documents in one', 6, (files) => new Map(files).set('job.json', `${files.get('job.json')}{}`)],
   ['a comment', 6, swap('job.json', '{', '{/**/')],
   ['no document', 6, (files) => new Map(files).set('job.json', '')],
@@ -178,59 +199,175 @@ const PLAIN: readonly Row[] = [
   ['year 9999', 0, time('9999-12-31T23:59:59.999Z')],
   ['after year 9999', 6, time('9999-12-31T23:59:59-00:01')],
   ['year 10000', 6, time('10000-01-01T00:00:00Z')],
-  ['a checkpoint a nanosecond later', 2, line('checkpoints.jsonl', 0, (c) => (c.created_at = '2026-01-02T03:04:03.000001001Z'))],
-  ['a checkpoint less than a nanosecond later', 0, line('checkpoints.jsonl', 0, (c) => (c.created_at = '2026-01-02T03:04:03.0000010009Z'))],
-  ['a checkpoint of another zone', 0, line('checkpoints.jsonl', 0, (c) => (c.created_at = '2026-01-01T22:04:03.000001-05:00'))],
+  [
+    'a checkpoint a nanosecond later',
+    2,
+    line('checkpoints.jsonl', 0, (c) => (c.created_at = '2026-01-02T03:04:03.000001001Z')),
+  ],
+  [
+    'a checkpoint less than a nanosecond later',
+    0,
+    line('checkpoints.jsonl', 0, (c) => (c.created_at = '2026-01-02T03:04:03.0000010009Z')),
+  ],
+  [
+    'a checkpoint of another zone',
+    0,
+    line('checkpoints.jsonl', 0, (c) => (c.created_at = '2026-01-01T22:04:03.000001-05:00')),
+  ],
 
   ['a payload that says more than a checkpoint', 0, line('events.jsonl', 3, (e) => (e.payload.note = 'x'))],
   ['a payload without what a checkpoint needs', 2, line('events.jsonl', 3, (e) => delete e.payload.status)],
-  ['an action that is null here and absent there', 0, all(line('events.jsonl', 3, (e) => (e.payload.required_action = null)), line('checkpoints.jsonl', 0, (c) => delete c.required_action))],
-  ['an action that is null in both', 6, all(line('events.jsonl', 3, (e) => (e.payload.required_action = null)), line('checkpoints.jsonl', 0, (c) => (c.required_action = null)))],
+  [
+    'an action that is null here and absent there',
+    0,
+    all(
+      line('events.jsonl', 3, (e) => (e.payload.required_action = null)),
+      line('checkpoints.jsonl', 0, (c) => delete c.required_action),
+    ),
+  ],
+  [
+    'an action that is null in both',
+    6,
+    all(
+      line('events.jsonl', 3, (e) => (e.payload.required_action = null)),
+      line('checkpoints.jsonl', 0, (c) => (c.required_action = null)),
+    ),
+  ],
   ['an approval that says more in its event', 2, line('events.jsonl', 4, (e) => (e.payload.note = 'x'))],
-  ['an approval of another time in its event', 2, line('events.jsonl', 4, (e) => (e.payload.created_at = '2026-01-02T03:04:04Z'))],
-  ['an approval before its decision', 2, lines('events.jsonl', (texts) => {
-    const renamed = [texts[0], texts[1], texts[2], texts[4], texts[3], texts[5]];
-    return renamed.map((text, at) => jcs({ ...JSON.parse(text ?? ''), event_id: `evt_${at + 1}` }));
-  })],
-  ['a summary of 2000 characters, of two units each', 0, all(line('events.jsonl', 3, (e) => (e.payload.summary = '\u{1f600}'.repeat(2000))), line('checkpoints.jsonl', 0, (c) => (c.summary = '\u{1f600}'.repeat(2000))))],
-  ['a summary of 2001', 6, all(line('events.jsonl', 3, (e) => (e.payload.summary = 'x'.repeat(2001))), line('checkpoints.jsonl', 0, (c) => (c.summary = 'x'.repeat(2001))))],
+  [
+    'an approval of another time in its event',
+    2,
+    line('events.jsonl', 4, (e) => (e.payload.created_at = '2026-01-02T03:04:04Z')),
+  ],
+  [
+    'an approval before its decision',
+    2,
+    lines('events.jsonl', (texts) => {
+      const renamed = [texts[0], texts[1], texts[2], texts[4], texts[3], texts[5]];
+      return renamed.map((text, at) => jcs({ ...JSON.parse(text ?? ''), event_id: `evt_${at + 1}` }));
+    }),
+  ],
+  [
+    'a summary of 2000 characters, of two units each',
+    0,
+    all(
+      line('events.jsonl', 3, (e) => (e.payload.summary = '\u{1f600}'.repeat(2000))),
+      line('checkpoints.jsonl', 0, (c) => (c.summary = '\u{1f600}'.repeat(2000))),
+    ),
+  ],
+  [
+    'a summary of 2001',
+    6,
+    all(
+      line('events.jsonl', 3, (e) => (e.payload.summary = 'x'.repeat(2001))),
+      line('checkpoints.jsonl', 0, (c) => (c.summary = 'x'.repeat(2001))),
+    ),
+  ],
   ['a count below zero', 6, line('checkpoints.jsonl', 0, (c) => (c.budget_state.step_count = -1))],
   ['a count that is not whole', 6, line('checkpoints.jsonl', 0, (c) => (c.budget_state.step_count = 0.5))],
   ['an unknown status in a checkpoint', 6, line('checkpoints.jsonl', 0, (c) => (c.status = 'done'))],
   ['an unknown status in the job', 0, document('job.json', (job) => (job.status = 'done'))],
   ['events as a list', 6, lines('events.jsonl', (texts) => [`[${texts.join(',')}]`])],
   ['a capture of another mode', 6, document('artifacts_manifest.json', (a) => (a.capture_mode = 'all'))],
-  ['content that is said to be captured', 2, document('artifacts_manifest.json', (a) => (a.capture_mode = 'raw'))],
-  ['content that is captured', 0, all(document('artifacts_manifest.json', (a) => {
-    a.capture_mode = 'raw';
-    a.artifacts = [{ path: './a//x/../b', sha256: hash('hello'), redacted: true }];
-  }), (files) => new Map(files).set('artifacts/a/b', 'hello'))],
-  ['content of another name', 2, all(document('artifacts_manifest.json', (a) => {
-    a.capture_mode = 'raw';
-    a.artifacts = [{ path: '../b', sha256: hash('hello') }];
-  }), (files) => new Map(files).set('artifacts/b', 'hello'))],
-  ['a hash of content where there is none', 2, document('artifacts_manifest.json', (a) => (a.artifacts[0].sha256 = hash('hello')))],
+  [
+    'content that is said to be captured',
+    2,
+    document('artifacts_manifest.json', (a) => (a.capture_mode = 'raw')),
+  ],
+  [
+    'content that is captured',
+    0,
+    all(
+      document('artifacts_manifest.json', (a) => {
+        a.capture_mode = 'raw';
+        a.artifacts = [{ path: './a//x/../b', sha256: hash('hello'), redacted: true }];
+      }),
+      (files) => new Map(files).set('artifacts/a/b', 'hello'),
+    ),
+  ],
+  [
+    'content of another name',
+    2,
+    all(
+      document('artifacts_manifest.json', (a) => {
+        a.capture_mode = 'raw';
+        a.artifacts = [{ path: '../b', sha256: hash('hello') }];
+      }),
+      (files) => new Map(files).set('artifacts/b', 'hello'),
+    ),
+  ],
+  [
+    'a hash of content where there is none',
+    2,
+    document('artifacts_manifest.json', (a) => (a.artifacts[0].sha256 = hash('hello'))),
+  ],
   ['an entry that nobody knows', 0, (files) => new Map(files).set('notes/x', 'y')],
   ['approvals that were emptied', 2, (files) => new Map(files).set('approvals.jsonl', '')],
 
   // Two faults: the first by the order of docs/jobpack.md decides.
-  ['first a foreign document, last a bad one', 6, all(document('job.json', foreign), line('approvals.jsonl', 0, note))],
+  [
+    'first a foreign document, last a bad one',
+    6,
+    all(document('job.json', foreign), line('approvals.jsonl', 0, note)),
+  ],
   ['a foreign document that is bad', 6, document('job.json', (job) => (foreign(job), note(job)))],
   ['a bad line before an ambiguous one', 6, all(payload('1,"x":2'), line('events.jsonl', 0, note))],
   ['an ambiguous line before a bad one', 2, all(line('events.jsonl', 3, note), payload('1,"x":2'))],
   ['an ambiguous event, a bad approval', 2, all(line('approvals.jsonl', 0, note), payload('1,"x":2'))],
-  ['a bad event, an ambiguous checkpoint', 6, all(swap('checkpoints.jsonl', '{', '{"status":"running",'), line('events.jsonl', -1, note))],
-  ['an ambiguous approval after a forged checkpoint', 2, all(swap('approvals.jsonl', '{', '{"reason":"x",'), line('checkpoints.jsonl', 0, (c) => (c.summary = 'x')))],
-  ['a forged checkpoint, then a bad one', 6, all(line('checkpoints.jsonl', 0, (c) => (c.summary = 'x')), lines('checkpoints.jsonl', (texts) => [...texts, '{}']))],
+  [
+    'a bad event, an ambiguous checkpoint',
+    6,
+    all(swap('checkpoints.jsonl', '{', '{"status":"running",'), line('events.jsonl', -1, note)),
+  ],
+  [
+    'an ambiguous approval after a forged checkpoint',
+    2,
+    all(
+      swap('approvals.jsonl', '{', '{"reason":"x",'),
+      line('checkpoints.jsonl', 0, (c) => (c.summary = 'x')),
+    ),
+  ],
+  [
+    'a forged checkpoint, then a bad one',
+    6,
+    all(
+      line('checkpoints.jsonl', 0, (c) => (c.summary = 'x')),
+      lines('checkpoints.jsonl', (texts) => [...texts, '{}']),
+    ),
+  ],
 ];
 
 /** Of a pack of ours. */
 const CHAINED: readonly Row[] = [
   ['nothing changed, hashed again', 0, rechained((links) => links)],
-  ['a body with its names in another order', 2, rechained((links) => links.map((l, at) => (at === 2 ? { text: JSON.stringify({ seq: l.body.seq, at: l.body.at, event: l.body.event }) } : l)))],
-  ['a body with a name twice', 2, rechained((links) => links.map((l, at) => (at === 2 ? { text: jcs(l.body).replace('{', '{"at":1,') } : l)))],
-  ['a body with a space', 2, rechained((links) => links.map((l, at) => (at === 2 ? { text: jcs(l.body).replace('{', '{ ') } : l)))],
-  ['a body with an escape too many', 2, rechained((links) => links.map((l, at) => (at === 2 ? { text: jcs(l.body).replace('"type"', String.raw`"\u0074ype"`) } : l)))],
+  [
+    'a body with its names in another order',
+    2,
+    rechained((links) =>
+      links.map((l, at) =>
+        at === 2 ? { text: JSON.stringify({ seq: l.body.seq, at: l.body.at, event: l.body.event }) } : l,
+      ),
+    ),
+  ],
+  [
+    'a body with a name twice',
+    2,
+    rechained((links) =>
+      links.map((l, at) => (at === 2 ? { text: jcs(l.body).replace('{', '{"at":1,') } : l)),
+    ),
+  ],
+  [
+    'a body with a space',
+    2,
+    rechained((links) => links.map((l, at) => (at === 2 ? { text: jcs(l.body).replace('{', '{ ') } : l))),
+  ],
+  [
+    'a body with an escape too many',
+    2,
+    rechained((links) =>
+      links.map((l, at) => (at === 2 ? { text: jcs(l.body).replace('"type"', String.raw`"\u0074ype"`) } : l)),
+    ),
+  ],
   ['a body with one more name', 2, link('phase_changed', (body) => (body.x = 1))],
   ['a body without event', 2, rechained((links) => links.with(3, { body: { at: 1, seq: 4 } }))],
   ['an event without type', 2, link('phase_changed', (body) => delete body.event.type)],
@@ -242,54 +379,123 @@ const CHAINED: readonly Row[] = [
   ['another fact where nothing has to be equal', 0, link('phase_changed', (body) => (body.event.by = 'bob'))],
   ['another summary', 2, link('checkpoint_emitted', (body) => (body.event.summary = 'x'))],
   ['other artifacts', 2, link('checkpoint_emitted', (body) => body.event.delta.added.push('x'))],
-  ['another kind of checkpoint', 2, link('checkpoint_emitted', (body) => (body.event.checkpoint = 'progress'))],
+  [
+    'another kind of checkpoint',
+    2,
+    link('checkpoint_emitted', (body) => (body.event.checkpoint = 'progress')),
+  ],
   ['another action', 2, link('checkpoint_emitted', (body) => (body.event.requiredAction = {}))],
   ['another approver', 2, link('approval_recorded', (body) => (body.event.by = 'bob'))],
-  ['an approved checkpoint as a text', 2, link('approval_recorded', (body) => (body.event.checkpoint = String(body.event.checkpoint)))],
+  [
+    'an approved checkpoint as a text',
+    2,
+    link('approval_recorded', (body) => (body.event.checkpoint = String(body.event.checkpoint))),
+  ],
   ['other counters', 2, link('attempt_ended', (body) => (body.event.total.steps += 1))],
   ['no counters', 2, link('attempt_ended', (body) => (body.event.total = null))],
   ['another key', 2, link('key_recorded', (body) => (body.event.key = 'x'))],
   ['an event of another type', 2, link('key_recorded', (body) => (body.event.type = 'constructor'))],
   ['a spill that is none', 2, link('key_recorded', (_, l) => (l.spill = { type: 'key_recorded' }))],
-  ['a payload moved into a spill', 0, link('key_recorded', (body, l) => {
-    l.spill = body.event;
-    body.spilled = hash(jcs(body.event));
-    body.event = { type: body.event.type };
-  })],
-  ['a spill that is not what was hashed', 2, link('key_recorded', (body, l) => {
-    l.spill = { ...body.event, key: 'x' };
-    body.spilled = hash(jcs(body.event));
-    body.event = { type: body.event.type };
-  })],
-  ['a spill of another type', 2, link('key_recorded', (body, l) => {
-    l.spill = { ...body.event, type: 'x' };
-    body.spilled = hash(jcs(l.spill));
-    body.event = { type: body.event.type };
-  })],
-  ['a spill beside the payload', 2, link('key_recorded', (body, l) => {
-    l.spill = { ...body.event };
-    body.spilled = hash(jcs(l.spill));
-  })],
+  [
+    'a payload moved into a spill',
+    0,
+    link('key_recorded', (body, l) => {
+      l.spill = body.event;
+      body.spilled = hash(jcs(body.event));
+      body.event = { type: body.event.type };
+    }),
+  ],
+  [
+    'a spill that is not what was hashed',
+    2,
+    link('key_recorded', (body, l) => {
+      l.spill = { ...body.event, key: 'x' };
+      body.spilled = hash(jcs(body.event));
+      body.event = { type: body.event.type };
+    }),
+  ],
+  [
+    'a spill of another type',
+    2,
+    link('key_recorded', (body, l) => {
+      l.spill = { ...body.event, type: 'x' };
+      body.spilled = hash(jcs(l.spill));
+      body.event = { type: body.event.type };
+    }),
+  ],
+  [
+    'a spill beside the payload',
+    2,
+    link('key_recorded', (body, l) => {
+      l.spill = { ...body.event };
+      body.spilled = hash(jcs(l.spill));
+    }),
+  ],
   ['a spill that is missing', 2, link('key_recorded', (body) => (body.spilled = hash(jcs(body.event))))],
-  ['the first event left out in both', 2, all(rechained((links) => links.slice(1)), lines('events.jsonl', (texts) => texts.slice(1)))],
-  ['the last event left out in both', 2, all(rechained((links) => links.slice(0, -1)), lines('events.jsonl', (texts) => texts.slice(0, -1)))],
-  ['an event more in the chain', 2, rechained((links) => [...links, { body: { at: 1, event: { type: 'x' }, seq: links.length + 1 } }])],
-  ['an event more in both', 0, (files) => {
-    const count = (files.get(CHAIN) ?? '').trimEnd().split('\n').length;
-    const at = Date.UTC(2026, 0, 1);
-    const added = { ...JSON.parse((files.get('events.jsonl') ?? '').split('\n')[0] ?? ''), created_at: '2026-01-01T00:00:00Z', event_id: `evt_${count + 1}`, type: 'reeve.x', payload: { y: 1 } };
-    return all(
-      rechained((links) => [...links, { body: { at, event: { type: 'x', y: 1 }, seq: count + 1 } }]),
-      lines('events.jsonl', (texts) => [...texts, jcs(added)]),
-    )(files);
-  }],
+  [
+    'the first event left out in both',
+    2,
+    all(
+      rechained((links) => links.slice(1)),
+      lines('events.jsonl', (texts) => texts.slice(1)),
+    ),
+  ],
+  [
+    'the last event left out in both',
+    2,
+    all(
+      rechained((links) => links.slice(0, -1)),
+      lines('events.jsonl', (texts) => texts.slice(0, -1)),
+    ),
+  ],
+  [
+    'an event more in the chain',
+    2,
+    rechained((links) => [...links, { body: { at: 1, event: { type: 'x' }, seq: links.length + 1 } }]),
+  ],
+  [
+    'an event more in both',
+    0,
+    (files) => {
+      const count = (files.get(CHAIN) ?? '').trimEnd().split('\n').length;
+      const at = Date.UTC(2026, 0, 1);
+      const added = {
+        ...JSON.parse((files.get('events.jsonl') ?? '').split('\n')[0] ?? ''),
+        created_at: '2026-01-01T00:00:00Z',
+        event_id: `evt_${count + 1}`,
+        type: 'reeve.x',
+        payload: { y: 1 },
+      };
+      return all(
+        rechained((links) => [...links, { body: { at, event: { type: 'x', y: 1 }, seq: count + 1 } }]),
+        lines('events.jsonl', (texts) => [...texts, jcs(added)]),
+      )(files);
+    },
+  ],
   ['a chain that is no UTF-8', 2, notText(CHAIN)],
   ['a run that is no UTF-8', 2, notText(RUN)],
   ['a spec that is no UTF-8', 2, notText('jobspec.json')],
   ['blank lines in the chain', 0, lines(CHAIN, (texts) => ['', ...texts, ' '])],
   ['a space behind a line of the chain', 2, lines(CHAIN, (texts) => texts.map((text) => `${text} `))],
-  ['a hash in capitals', 2, lines(CHAIN, (texts) => texts.with(0, (texts[0] ?? '').replace(/"hash":"[^"]+"/, (text) => text.toUpperCase().replace('HASH', 'hash'))))],
-  ['a chain from another job', 2, (files) => all(rechained((links) => links), document(RUN, (run) => (run.job_id = 'other')))(files)],
+  [
+    'a hash in capitals',
+    2,
+    lines(CHAIN, (texts) =>
+      texts.with(
+        0,
+        (texts[0] ?? '').replace(/"hash":"[^"]+"/, (text) => text.toUpperCase().replace('HASH', 'hash')),
+      ),
+    ),
+  ],
+  [
+    'a chain from another job',
+    2,
+    (files) =>
+      all(
+        rechained((links) => links),
+        document(RUN, (run) => (run.job_id = 'other')),
+      )(files),
+  ],
   ['no chain, but its end', 2, (files) => without(files, CHAIN)],
   ['an empty chain', 2, (files) => new Map(files).set(CHAIN, '')],
   ['nodes that say something else', 0, (files) => new Map(files).set('reeve/nodes.jsonl', 'anything')],
@@ -298,30 +504,98 @@ const CHAINED: readonly Row[] = [
   ['a run with a name twice', 2, swap(RUN, '{', '{"format":1,')],
   ['a run of format "1"', 6, document(RUN, (run) => (run.format = '1'))],
   ['a run without format', 6, document(RUN, (run) => delete run.format)],
-  ['a run of another format and another job', 6, document(RUN, (run) => Object.assign(run, { format: 2, job_id: 'x' }))],
-  ['a run of another format, and a broken chain', 6, all(document(RUN, (run) => (run.format = 2)), lines(CHAIN, (texts) => texts.slice(1)))],
-  ['a run of another format, and a foreign event', 2, all(document(RUN, (run) => (run.format = 2)), line('events.jsonl', 2, foreign))],
-  ['a run of another format, and a foreign job', 2, all(document(RUN, (run) => (run.format = 2)), document('job.json', foreign))],
-  ['a run of another format, a broken chain and a later gap', 2, all(document(RUN, (run) => (run.format = 2)), lines(CHAIN, (texts) => texts.slice(1)), line('events.jsonl', -1, (e) => (e.event_id = 'evt_9999')))],
-  ['a run of another format without chain', 2, all(document(RUN, (run) => (run.format = 2)), (files) => without(files, CHAIN))],
-  ['a broken chain and a bad approval', 6, all(lines(CHAIN, (texts) => texts.slice(1)), line('approvals.jsonl', 0, note))],
+  [
+    'a run of another format and another job',
+    6,
+    document(RUN, (run) => Object.assign(run, { format: 2, job_id: 'x' })),
+  ],
+  [
+    'a run of another format, and a broken chain',
+    6,
+    all(
+      document(RUN, (run) => (run.format = 2)),
+      lines(CHAIN, (texts) => texts.slice(1)),
+    ),
+  ],
+  [
+    'a run of another format, and a foreign event',
+    2,
+    all(
+      document(RUN, (run) => (run.format = 2)),
+      line('events.jsonl', 2, foreign),
+    ),
+  ],
+  [
+    'a run of another format, and a foreign job',
+    2,
+    all(
+      document(RUN, (run) => (run.format = 2)),
+      document('job.json', foreign),
+    ),
+  ],
+  [
+    'a run of another format, a broken chain and a later gap',
+    2,
+    all(
+      document(RUN, (run) => (run.format = 2)),
+      lines(CHAIN, (texts) => texts.slice(1)),
+      line('events.jsonl', -1, (e) => (e.event_id = 'evt_9999')),
+    ),
+  ],
+  [
+    'a run of another format without chain',
+    2,
+    all(
+      document(RUN, (run) => (run.format = 2)),
+      (files) => without(files, CHAIN),
+    ),
+  ],
+  [
+    'a broken chain and a bad approval',
+    6,
+    all(
+      lines(CHAIN, (texts) => texts.slice(1)),
+      line('approvals.jsonl', 0, note),
+    ),
+  ],
   ['a chain whose end is null', 2, document(RUN, (run) => (run.chain = null))],
   ['a spec that is no JSON', 2, (files) => new Map(files).set('jobspec.json', '{')],
   ['a spec with a name twice', 2, swap('jobspec.json', '{', '{"name":"notes_job",')],
-  ['a spec in another spelling', 0, (files) => new Map(files).set('jobspec.json', JSON.stringify(JSON.parse(files.get('jobspec.json') ?? ''), null, 1))],
+  [
+    'a spec in another spelling',
+    0,
+    (files) =>
+      new Map(files).set(
+        'jobspec.json',
+        JSON.stringify(JSON.parse(files.get('jobspec.json') ?? ''), null, 1),
+      ),
+  ],
   ['no spec', 0, (files) => without(files, 'jobspec.json')],
   ['counters that say more', 2, document('job.json', (job) => (job.budgets.x = 1))],
   ['counters with a sign', 0, swap('job.json', '"retry_count":0', '"retry_count":-0')],
-  ['artifacts twice instead of another', 2, document('artifacts_manifest.json', (a) => (a.artifacts[1] = a.artifacts[0]))],
-  ['artifacts in another order', 0, document('artifacts_manifest.json', (a) => a.artifacts.reverse())],
-  ['one artifact more', 2, document('artifacts_manifest.json', (a) => a.artifacts.push({ path: 'x', sha256: hash('reference:x') }))],
+  [
+    'artifacts twice instead of another',
+    2,
+    document('artifacts_manifest.json', (a) => (a.artifacts[1] = a.artifacts[0])),
+  ],
+  [
+    'artifacts in another order',
+    0,
+    document('artifacts_manifest.json', (a) => (a.artifacts = a.artifacts.toReversed())),
+  ],
+  [
+    'one artifact more',
+    2,
+    document('artifacts_manifest.json', (a) => a.artifacts.push({ path: 'x', sha256: hash('reference:x') })),
+  ],
 ];
 
 const zips = (): readonly TamperCase[] => {
   const files = filesIn(referencePack());
   const entries = [...files].map(([name, data]): RawEntry => ({ name, data }));
   const changed = (change: Partial<RawEntry>): (() => Buffer) => {
-    return () => rawZip(entries.map((entry) => (entry.name === 'job.json' ? { ...entry, ...change } : entry)));
+    return () =>
+      rawZip(entries.map((entry) => (entry.name === 'job.json' ? { ...entry, ...change } : entry)));
   };
   const archive = (name: string, says: 0 | 2, bytes: () => Buffer): TamperCase => ({ name, says, bytes });
   return [
@@ -334,15 +608,30 @@ const zips = (): readonly TamperCase[] => {
     archive('a compressor that tried hard', 0, changed({ method: 'deflated', flags: 0x0e })),
     archive('a name that says it is UTF-8', 0, changed({ flags: 0x0808 })),
     archive('a flag that only the local header has', 2, changed({ local: { flags: 0x0808 } })),
-    archive('a field that only the local header has', 2, changed({ local: { extra: Buffer.from('555405000100a6ce13', 'hex') } })),
+    archive(
+      'a field that only the local header has',
+      2,
+      changed({ local: { extra: Buffer.from('555405000100a6ce13', 'hex') } }),
+    ),
     archive('no field at all', 0, changed({ extra: Buffer.alloc(0) })),
     archive('a text, as Info-ZIP says', 2, changed({ internal: 1 })),
     archive('a mode that Python writes', 0, changed({ madeBy: 0x0314, attributes: 0o600 * 65536 })),
     archive('a file that may be run', 2, changed({ madeBy: 0x0314, attributes: 0o100755 * 65536 })),
     archive('a read-only file of DOS', 2, changed({ attributes: 1 })),
-    archive('a directory in another order than the entries', 0, () => rawZip(entries, { directory: 'reversed' })),
+    archive('a directory in another order than the entries', 0, () =>
+      rawZip(entries, { directory: 'reversed' }),
+    ),
     archive('a directory that lists an entry twice', 2, () => rawZip(entries, { directory: 'doubled' })),
-    archive('a length that is one too small', 2, changed({ claims: { packedBytes: (files.get('job.json') ?? '').length - 1, bytes: (files.get('job.json') ?? '').length - 1 } })),
+    archive(
+      'a length that is one too small',
+      2,
+      changed({
+        claims: {
+          packedBytes: (files.get('job.json') ?? '').length - 1,
+          bytes: (files.get('job.json') ?? '').length - 1,
+        },
+      }),
+    ),
     archive('deflated twice over', 2, changed({ method: 'deflated', claims: { bytes: 1 } })),
     archive('an entry without content', 2, changed({ data: '' })),
   ];
@@ -353,9 +642,5 @@ export function tamperCases(ours: Buffer): readonly TamperCase[] {
   const rows = (files: Files, table: readonly Row[]): TamperCase[] =>
     table.map(([name, says, edit]) => ({ name, says, bytes: () => rehashed(edit(files)) }));
   const files = filesIn(ours);
-  return [
-    ...rows(filesIn(referencePack()), PLAIN),
-    ...rows(files, CHAINED),
-    ...zips(),
-  ];
+  return [...rows(filesIn(referencePack()), PLAIN), ...rows(files, CHAINED), ...zips()];
 }

@@ -1,5 +1,5 @@
 /** Random damage that a seed repeats: to the archive, to the texts in it, and to texts that are then hashed again. */
-import { filesIn, rehashed, type RawFiles } from './support.ts';
+import { filesIn, rehashed } from './support.ts';
 
 type Random = () => number;
 
@@ -7,11 +7,36 @@ const pick = <T>(random: Random, from: readonly T[]): T => from[Math.floor(rando
 
 /** Pieces that readers of JSON, of lines and of times stumble over. */
 const PIECES = [
-  ...['{', '}', '[', ']', ',', ':', '"', '\\', '\n', '\r', ' ', '\t', '\0', '\ufeff', '\u2028', '\u00a0'],
-  ...['null', 'true', '-0', '1e999', '1E5', '0.1', '01', '9007199254740993', '"x":1,', '"schema_id":"x",'],
-  ...[String.raw`\ud800`, String.raw`\u0022`, String.raw`\u0000`, '""', '{}', '[]', '[[[[', '\u{1f600}', 'é'],
-  ...['Z', '+00:00', '.000', 'T24:', '-02-30', 'evt_', 'cp_1', 'a'.repeat(64), '0'.repeat(64), '\n\n', '}\n{'],
-];
+  [
+    '{',
+    '}',
+    '[',
+    ']',
+    ',',
+    ':',
+    '"',
+    '\\',
+    '\n',
+    '\r',
+    ' ',
+    '\t',
+    '\0',
+    '\ufeff',
+    '\u2028',
+    '\u00a0',
+    '""',
+    '{}',
+    '[]',
+    '[[[[',
+    '\u{1f600}',
+    'é',
+    '\n\n',
+    '}\n{',
+  ],
+  ['null', 'true', '-0', '1e999', '1E5', '0.1', '01', '9007199254740993', '"x":1,', '"schema_id":"x",'],
+  [String.raw`\ud800`, String.raw`\u0022`, String.raw`\u0000`, 'a'.repeat(64), '0'.repeat(64)],
+  ['Z', '+00:00', '.000', 'T24:', '-02-30', 'evt_', 'cp_1'],
+].flat();
 
 function mutatedText(text: string, random: Random): string {
   const at = Math.floor(random() * (text.length + 1));
@@ -37,7 +62,9 @@ function mutatedText(text: string, random: Random): string {
       return text.replace(pick(random, words), () => pick(random, words));
     }
     default:
-      return text.replace(/\d+/g, (digits) => (random() < 3 / text.length ? `${Number(digits) + 1}` : digits));
+      return text.replace(/\d+/g, (digits) =>
+        random() < 3 / text.length ? `${Number(digits) + 1}` : digits,
+      );
   }
 }
 
@@ -53,7 +80,19 @@ function mutatedBytes(pack: Buffer, random: Random): Buffer {
     }
     const at = Math.min(pick(random, headers) + 4 + Math.floor(random() * 44), bytes.length - 4);
     const old = bytes.readUInt32LE(at);
-    const values = [0, 1, 8, 20, 0xffff, 0xffffffff, 0x7fffffff, old + 1, old - 1, old ^ 0x80000000, bytes.length];
+    const values = [
+      0,
+      1,
+      8,
+      20,
+      0xffff,
+      0xffffffff,
+      0x7fffffff,
+      old + 1,
+      old - 1,
+      old ^ 0x80000000,
+      bytes.length,
+    ];
     const value = pick(random, values) >>> 0;
     if (random() < 0.5) bytes.writeUInt16LE(value & 0xffff, at);
     else bytes.writeUInt32LE(value, at);
@@ -81,5 +120,5 @@ export function mutated(packs: readonly Buffer[], random: Random): Buffer {
     if (random() < 0.05) manifest['job_id'] = pick(random, ['x', '', 'demo', 'job_v']);
     if (random() < 0.05) (manifest['files'] as unknown[]).reverse();
   };
-  return rehashed(files as RawFiles, { change, entry: { method } });
+  return rehashed(files, { change, entry: { method } });
 }
