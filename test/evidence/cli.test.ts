@@ -79,7 +79,16 @@ describe.concurrent('export, verify, receipt', () => {
     expect((await readFile(join(home.dir, 'elsewhere/o/jobpacks/jobpack_j.zip'))).equals(first)).toBe(true);
     // The same store moved to another place.
     await rename(home.store, join(home.dir, 'moved'));
-    await home.json(['export', 'j', '--store', join(home.dir, 'moved'), '--out-dir', 'p']);
+    const clock = new URL('shifted-clock.mjs', import.meta.url);
+    const env = { NODE_OPTIONS: `--import=${clock.href}`, TZ: 'America/St_Johns', LC_ALL: 'C' };
+    const year = await home.run(['version'], {
+      env: {
+        ...env,
+        NODE_OPTIONS: `${env.NODE_OPTIONS} --import=data:text/javascript,console.error(new(Date)().getFullYear())`,
+      },
+    });
+    expect(Number(year.stderr)).toBeGreaterThan(new Date().getFullYear() + 6);
+    await home.json(['export', 'j', '--store', join(home.dir, 'moved'), '--out-dir', 'p'], { env });
     expect((await readFile(home.path('p/jobpacks/jobpack_j.zip'))).equals(first)).toBe(true);
   });
 
@@ -245,6 +254,26 @@ describe.concurrent('export, verify, receipt', () => {
     expect((await home.run(['job', 'diff', 'j', PACK])).stdout).toBe(
       'job_a=j job_b=j added=0 removed=0 changed=0\n',
     );
+  });
+
+  test('I10 two imports of one directory give packs of the same bytes', async ({ home }) => {
+    const { cp } = await import('node:fs/promises');
+    const clock = new URL('shifted-clock.mjs', import.meta.url);
+    const later = { NODE_OPTIONS: `--import=${clock.href}`, TZ: 'Asia/Kathmandu', LC_ALL: 'tr_TR.UTF-8' };
+    for (const [store, env] of Object.entries({ now: {}, later })) {
+      const folder = join(home.dir, store);
+      await cp(new URL('../fixtures/reference-store/jobs/', import.meta.url), join(folder, 'jobs'), {
+        recursive: true,
+      });
+      for (const id of ['demo_blocked', 'demo_completed', 'demo_torn'])
+        await home.json(['export', id, '--store', folder, '--out-dir', store], { env });
+    }
+    for (const id of ['demo_blocked', 'demo_completed', 'demo_torn']) {
+      const [one, other] = await Promise.all(
+        ['now', 'later'].map((store) => readFile(home.path(`${store}/jobpacks/jobpack_${id}.zip`))),
+      );
+      expect(one?.equals(other ?? Buffer.alloc(0)), id).toBe(true);
+    }
   });
 
   test('W34 a job of the reference can be exported', async ({ home }) => {
