@@ -14,7 +14,7 @@ import { artifactEntry, fileChunks, openArtifact, referenceHash, requireArtifact
 import { CHAIN_EVENTS, CHAIN_NODES, CHAIN_RUN, chainLine, isObject } from './chain-entry.ts';
 import { compareBytes } from './entry-names.ts';
 import { sha256 } from './hash.ts';
-import { TEXT_BYTES_MAX } from './limits.ts';
+import { DEPTH_MAX, TEXT_BYTES_MAX } from './limits.ts';
 import { envelopeOf, MANIFEST, manifestOf, type Manifest } from './manifest.ts';
 import { writeFileAtomically } from './output-file.ts';
 import {
@@ -29,6 +29,7 @@ import {
 } from './records.ts';
 import { RunFold } from './run-fold.ts';
 import { Spool } from './spool.ts';
+import { isTooDeep } from './strict-json.ts';
 import { compareTimes } from './time.ts';
 import { ZipWriter, type Chunks } from './zip-writer.ts';
 
@@ -224,7 +225,15 @@ function isSpilled(body: string): boolean {
 async function spoolLine(spool: Spool, name: string, line: string): Promise<void> {
   // A character is at most three bytes.
   if (line.length * 3 > TEXT_BYTES_MAX && Buffer.byteLength(line) > TEXT_BYTES_MAX) throw tooBig(name);
+  requireShallow(name, line);
   await spool.add(line);
+}
+
+/** What no verifier would read is not written. */
+function requireShallow(path: string, text: string): void {
+  if (!isTooDeep(text)) return;
+  const message = `${path} would hold JSON of more than ${DEPTH_MAX} levels`;
+  throw new ReeveError('E_INVALID_INPUT_SCHEMA', message, { path, depth_max: DEPTH_MAX });
 }
 
 function tooBig(path: string): ReeveError {
@@ -246,7 +255,9 @@ async function spooled(name: string, spool: Spool): Promise<Entry> {
 /** A JSON document, made when it is first asked for. */
 function document(name: string, make: () => object): Entry {
   const bytes = once(() => {
-    const made = Buffer.from(canonicalJson(make()));
+    const text = canonicalJson(make());
+    requireShallow(name, text);
+    const made = Buffer.from(text);
     if (made.length > TEXT_BYTES_MAX) throw tooBig(name);
     return made;
   });

@@ -49,7 +49,8 @@ describe('the program', () => {
     await writeFile(join(dir, 'bad.zip'), bad);
     const refused = run(dir, 'bad.zip');
     expect(refused).toMatchObject({ code: 2, stdout: '' });
-    expect(refused.stderr).toMatch(/^E_VERIFY_HASH_MISMATCH: [^\u001b]*\n$/);
+    expect(refused.stderr).toMatch(/^E_VERIFY_HASH_MISMATCH: .*\n$/);
+    expect(refused.stderr).not.toContain('\u001b');
     expect(JSON.parse(run(dir, '--json', 'bad.zip').stderr)).toMatchObject({
       code: 'E_VERIFY_HASH_MISMATCH',
     });
@@ -152,7 +153,7 @@ const signedApproval =
       return links;
     })(files);
 
-async function answer(path: string, options: Any): Promise<0 | number> {
+async function answer(path: string, options: Any): Promise<number> {
   const said = await verify(path, options).catch((error: unknown) => error);
   if (said instanceof Refusal) return said.exitCode;
   if (said instanceof Error) throw said;
