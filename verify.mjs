@@ -90,8 +90,7 @@ function openPack(path) {
   return { fd, size: stat.size, entries: new Map() };
 }
 
-function readAt(pack, offset, length) {
-  const bytes = Buffer.allocUnsafe(length);
+function readAt(pack, offset, length, bytes = Buffer.allocUnsafe(length)) {
   for (let got = 0; got < length; ) {
     const n = readSync(pack.fd, bytes, got, length - got, offset + got);
     must(n > 0, 'the archive ends too early');
@@ -197,7 +196,7 @@ function isSafeName(name) {
   return name.split('/').every((segment) => segment !== '' && segment !== '.' && segment !== '..');
 }
 
-/** The content of an entry, piece by piece. The end comes only if size and CRC are right. */
+/** The content of an entry. A piece is valid until the next; the end comes only if size and CRC are right. */
 async function* chunks(pack, entry) {
   let [crc, size] = [0, 0];
   for await (const chunk of entry.method === 0 ? packedChunks(pack, entry) : inflatedChunks(pack, entry)) {
@@ -210,12 +209,21 @@ async function* chunks(pack, entry) {
 }
 
 function* packedChunks(pack, { start, packed }) {
-  for (let at = 0; at < packed; at += CHUNK) yield readAt(pack, start + at, Math.min(CHUNK, packed - at));
+  const buffer = Buffer.allocUnsafe(Math.min(CHUNK, packed));
+  for (let at = 0; at < packed; at += CHUNK) {
+    const length = Math.min(CHUNK, packed - at);
+    yield readAt(pack, start + at, length, buffer.subarray(0, length));
+  }
+}
+
+function* copies(pieces) {
+  for (const piece of pieces) yield Buffer.from(piece);
 }
 
 async function* inflatedChunks(pack, entry) {
   const inflater = createInflateRaw();
-  pipeline(Readable.from(packedChunks(pack, entry)), inflater, () => {});
+  const source = Readable.from(copies(packedChunks(pack, entry))); // a stream holds on to what it is given
+  pipeline(source, inflater, () => {});
   try {
     yield* inflater;
   } catch (error) {
@@ -256,7 +264,7 @@ async function readBytes(pack, name) {
   const entry = pack.entries.get(name);
   entry.has(entry.size <= MAX_PIECE, 'is too big for a document');
   const parts = [];
-  for await (const chunk of chunks(pack, entry)) parts.push(chunk);
+  for await (const chunk of chunks(pack, entry)) parts.push(Buffer.from(chunk));
   return Buffer.concat(parts);
 }
 
@@ -273,7 +281,7 @@ async function* rawLines(pack, name) {
       const stop = found === -1 ? chunk.length : found;
       length += stop - start;
       must(length <= MAX_PIECE, `${name} has a line that is too long`, name);
-      parts.push(chunk.subarray(start, stop));
+      parts.push(found === -1 ? Buffer.from(chunk.subarray(start)) : chunk.subarray(start, stop));
       start = stop + 1;
       if (found === -1) break;
       const line = Buffer.concat(parts);

@@ -11,6 +11,7 @@ import { manifestHash } from '../../src/evidence/manifest.ts';
 import { verifyJobpack } from '../../src/evidence/verify.ts';
 import { ReeveError } from '../../src/model/errors.ts';
 import { rawZip, readPlainZip } from './raw-zip.ts';
+import { verifyBoth } from './both.ts';
 import { PackJob, sourceOf } from './pack-job.ts';
 import { filesIn, hash, jcs, test, write, type Any } from './support.ts';
 
@@ -221,6 +222,21 @@ describe('the documents', () => {
     const { body, spill } = JSON.parse(line);
     expect(body.spilled).toBe(hash(jcs(spill)));
     await verifyJobpack(path);
+  });
+
+  test('JSON that no verifier would follow is not written', async ({ dir }) => {
+    const nested = (levels: number): PackJob => {
+      const job = new PackJob().toEnd();
+      const text = `${'['.repeat(levels)}${']'.repeat(levels)}`;
+      job.note(JSON.parse(`{"deep":${text}}`));
+      return job;
+    };
+    const { path } = await write(dir, nested(996).source());
+    await verifyBoth(path);
+    await expect(write(dir, nested(997).source())).rejects.toMatchObject({
+      code: 'E_INVALID_INPUT_SCHEMA',
+      details: { path: 'reeve/events.jsonl', depth_max: 1000 },
+    });
   });
 
   test('events that are not what was hashed give no pack', async ({ dir }) => {
