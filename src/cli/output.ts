@@ -1,15 +1,9 @@
 import type { ReeveError } from '../model/errors.ts';
 import type { JsonObject } from '../model/json.ts';
+import { escapeControls } from '../model/visible-text.ts';
 import { formatTime } from '../doors/jobs/time.ts';
 
-/** Text for a terminal: control characters that came from data are shown, not obeyed (W75). */
-export function escapeControls(text: string): string {
-  // eslint-disable-next-line no-control-regex -- matching control characters is the purpose
-  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, (char) => {
-    const known = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }[char];
-    return known ?? `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
-  });
-}
+export { escapeControls } from '../model/visible-text.ts';
 
 /** Several lines of data, each shown safely; a last newline makes no line. */
 export function escapeLines(text: string): string[] {

@@ -42,6 +42,11 @@ export async function writeFileAtomically<T>(
   }
 }
 
+/** The same for a text. @throws ReeveError E_STORE_FULL, E_STORE_UNAVAILABLE */
+export function writeTextAtomically(path: string, text: string): Promise<void> {
+  return writeFileAtomically(path, (sink) => sink.write(Buffer.from(text)));
+}
+
 /** Gathers small writes; big ones go past the buffer. */
 class BufferedSink implements ByteSink {
   readonly #file: FileHandle;

@@ -1,5 +1,6 @@
 /** Every command, as data. A handler is loaded only when its command runs. */
 import type { CommandSpec } from '../command.ts';
+import { ACCEPTANCE_COMMANDS } from './table/acceptance.ts';
 import { DECISION_COMMANDS } from './table/decisions.ts';
 import { EVIDENCE_COMMANDS } from './table/evidence.ts';
 import { JOB_COMMANDS } from './table/jobs.ts';
@@ -11,6 +12,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   ...JOB_COMMANDS,
   ...DECISION_COMMANDS,
   ...EVIDENCE_COMMANDS,
+  ...ACCEPTANCE_COMMANDS,
   ...STORE_COMMANDS,
   ...PROGRAM_COMMANDS,
 ];

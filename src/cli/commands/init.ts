@@ -10,9 +10,15 @@ import { escapeControls } from '../output.ts';
 export const init: CommandHandler = async (ctx, { args, flags }) => {
   const path = await resolveUserPath(flags.text('path') ?? args[0] ?? 'jobspec.yaml', ctx.cwd, 'path');
   const text = exampleSpec(formatTime(Date.now()), ctx.version, ctx.program);
+  await writeExample(path, text, flags.on('force'));
+  return { json: { jobspec_path: path }, text: [`jobspec=${escapeControls(path)}`] };
+};
+
+/** A file to start from. @throws ReeveError E_INVALID_INPUT_SCHEMA when it is there already, or cannot be written. */
+export async function writeExample(path: string, text: string, force: boolean): Promise<void> {
   try {
     await mkdir(dirname(path), { recursive: true });
-    await writeFile(path, text, { flag: flags.on('force') ? 'w' : 'wx' });
+    await writeFile(path, text, { flag: force ? 'w' : 'wx' });
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     const what = code === 'EEXIST' ? 'exists already; --force replaces it' : `cannot be written (${code})`;
@@ -23,5 +29,4 @@ export const init: CommandHandler = async (ctx, { args, flags }) => {
       { cause },
     );
   }
-  return { json: { jobspec_path: path }, text: [`jobspec=${escapeControls(path)}`] };
-};
+}

@@ -1,6 +1,6 @@
 /**
- * The job directory for people and for programs that know wrkr's layout (DESIGN §3): `events.jsonl`, `snapshot.json`
- * and `runtime_config.json`. A projection of the store: never read back as truth, brought up to date after changes,
+ * The job directory for people and for programs that know wrkr's layout (DESIGN §3): `events.jsonl`, `snapshot.json`,
+ * `runtime_config.json` and `accept_result.json`. A projection of the store: never read back as truth, brought up to date after changes,
  * rebuilt when it does not fit. It is not synced to disk, since nothing depends on it.
  */
 import { mkdir, open, rename, rm, writeFile, type FileHandle } from 'node:fs/promises';
@@ -8,6 +8,8 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Engine } from '../../engine/engine.ts';
 import { WriterLock } from '../../store/sqlite/writer-lock.ts';
+import { canonicalJson } from '../../model/canonical.ts';
+import { ACCEPT_FILE, acceptResultIn } from './accept-fact.ts';
 import { applyLine, emptyJobState, runtimeConfigJson, snapshotJson, type JobState } from './fold-lines.ts';
 import { jobDir } from './job-id.ts';
 import { lineOf, lineText, nextStepIndex, projectionOf, type Line, type Projection } from './lines.ts';
@@ -150,6 +152,8 @@ export class JobDirectories {
           if (recorded.seq > written) {
             fresh.push(lineText(line));
             await this.#writeOutput(dir, recorded, known);
+            const accepted = acceptResultIn(recorded);
+            if (accepted !== undefined) await replace(join(dir, ACCEPT_FILE), canonicalJson(accepted));
           }
         }
         if (fresh.length > 0) await log.appendFile(fresh.join(''));

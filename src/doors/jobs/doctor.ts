@@ -3,13 +3,17 @@ import { constants } from 'node:fs';
 import { access, readFile, stat } from 'node:fs/promises';
 import { createPrivateKey } from 'node:crypto';
 import { dirname, join } from 'node:path';
+import { ACCEPT_CONFIG_SCHEMA } from '../../evidence/accept/config.ts';
 import {
+  ACCEPT_RESULT_SCHEMA,
   APPROVAL_RECORD_SCHEMA,
   CHECKPOINT_SCHEMA,
   ERROR_ENVELOPE_SCHEMA,
+  GITHUB_SUMMARY_SCHEMA,
   LEASE_SCHEMA,
   RUNTIME_CONFIG_SCHEMA,
   STATUS_RESPONSE_SCHEMA,
+  WORK_ITEM_SCHEMA,
 } from './response-schemas.ts';
 import { JOBSPEC_SCHEMA, STEPS_SCHEMA } from './schema.ts';
 import { serveProblems, type ServeRules } from './serve-rules.ts';
@@ -91,6 +95,10 @@ async function schemas(): Promise<Check> {
     STATUS_RESPONSE_SCHEMA,
     CHECKPOINT_SCHEMA,
     APPROVAL_RECORD_SCHEMA,
+    ACCEPT_CONFIG_SCHEMA,
+    ACCEPT_RESULT_SCHEMA,
+    GITHUB_SUMMARY_SCHEMA,
+    WORK_ITEM_SCHEMA,
     ERROR_ENVELOPE_SCHEMA,
     LEASE_SCHEMA,
     RUNTIME_CONFIG_SCHEMA,

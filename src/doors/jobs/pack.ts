@@ -9,12 +9,11 @@ import { ReeveError } from '../../model/errors.ts';
 import type { Json, JsonObject } from '../../model/json.ts';
 import type { RunSpec } from '../../model/run-spec.ts';
 import { requirePattern } from './redact-flag.ts';
+import { ACCEPT_FILE, acceptResultIn } from './accept-fact.ts';
 import { jobDir, requireJobId } from './job-id.ts';
 import { requireJob, runSpecOf, type Jobs } from './jobs.ts';
 import { lineOf, projectionOf, type Line, type Projection } from './lines.ts';
 
-/** Name of the fact that holds the result of an acceptance run (contract wrkr §g: also appended as an event). */
-const ACCEPT_FACT = 'accept_result';
 const PAGE = 2000;
 
 export interface ExportOptions {
@@ -97,7 +96,7 @@ async function* linesOf(records: AsyncIterable<PackRecord>): AsyncGenerator<Line
 }
 
 /** Where the steps ran: what they claim is relative to it. */
-function workspaceOf({ nodes }: RunSpec, cwd: string): string {
+export function workspaceOf({ nodes }: RunSpec, cwd: string): string {
   for (const { input } of nodes) {
     const { cwd: workspace } = (input ?? {}) as { cwd?: unknown };
     if (typeof workspace === 'string') return workspace;
@@ -110,9 +109,9 @@ async function acceptanceOf(jobs: Jobs, jobId: string, version: number): Promise
   let found: Json | undefined;
   for (let after = 0; ; ) {
     const facts = await jobs.engine.events(jobId, after, PAGE, ['fact_recorded']);
-    for (const { seq, event } of facts) {
-      after = seq;
-      if (seq <= version && event.type === 'fact_recorded' && event.name === ACCEPT_FACT) found = event.data;
+    for (const recorded of facts) {
+      after = recorded.seq;
+      if (after <= version) found = acceptResultIn(recorded) ?? found;
     }
     if (facts.length < PAGE) break;
   }
@@ -126,7 +125,7 @@ async function acceptanceOf(jobs: Jobs, jobId: string, version: number): Promise
 async function importedAcceptance(jobs: Jobs, jobId: string): Promise<Json | undefined> {
   const [imported] = await jobs.engine.events(jobId, 0, 1, ['run_imported']);
   if (imported === undefined) return undefined;
-  const file = join(jobDir(jobs.root, jobId), 'accept_result.json');
+  const file = join(jobDir(jobs.root, jobId), ACCEPT_FILE);
   try {
     return JSON.parse(await readFile(file, 'utf8')) as Json;
   } catch (error) {

@@ -81,6 +81,38 @@ export const APPROVAL_RECORD_SCHEMA = document('wrkr.approval_record', {
   approved_by: TEXT,
 });
 
+export const ACCEPT_RESULT_SCHEMA = document('wrkr.accept_result', {
+  job_id: TEXT,
+  checks_run: NATURAL,
+  checks_passed: NATURAL,
+  failures: {
+    type: 'array',
+    items: closed({ check: TEXT, message: TEXT }, { artifact: { type: 'string' } }),
+  },
+  reason_codes: TEXTS,
+});
+
+export const GITHUB_SUMMARY_SCHEMA = document('wrkr.github_summary', {
+  job_id: TEXT,
+  status: TEXT,
+  acceptance: closed({ checks_run: NATURAL, checks_passed: NATURAL, failed: { type: 'boolean' } }),
+  artifact_delta: closed({ added: NATURAL, changed: NATURAL, removed: NATURAL }),
+  markdown: TEXT,
+});
+
+export const WORK_ITEM_SCHEMA = document(
+  'wrkr.work_item',
+  {
+    job_id: TEXT,
+    checkpoint_id: TEXT,
+    checkpoint_type: { type: 'string', enum: ['blocked', 'decision-needed'] },
+    required_action: TEXT,
+    reason_codes: TEXTS,
+    next_commands: TEXTS,
+  },
+  { artifact_pointers: STRINGS },
+);
+
 export const ERROR_ENVELOPE_SCHEMA = document(
   'wrkr.error_envelope',
   { code: TEXT, message: TEXT, exit_code: { type: 'integer', minimum: 1 } },

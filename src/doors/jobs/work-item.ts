@@ -1,6 +1,15 @@
 /** `bridge work-item` (contract wrkr §h): a ticket for a checkpoint that needs somebody. */
-import type { WorkItemPayload } from '../../evidence/report/work-item.ts';
+import { join } from 'node:path';
+import { writeTextAtomically } from '../../evidence/output-file.ts';
+import {
+  requireTemplate,
+  workItemPayload,
+  workItemText,
+  type WorkItemPayload,
+} from '../../evidence/report/work-item.ts';
+import { canonicalJson } from '../../model/canonical.ts';
 import type { Jobs } from './jobs.ts';
+import { showCheckpoint } from './read.ts';
 
 export interface WorkItemOptions {
   readonly outDir: string;
@@ -18,13 +27,21 @@ export interface WorkItem {
 }
 
 /**
- * @throws ReeveError E_INVALID_INPUT_SCHEMA: unknown job, checkpoint or template, or a checkpoint that asks for nothing.
+ * @throws ReeveError E_INVALID_INPUT_SCHEMA: unknown job, checkpoint or template, or a checkpoint that asks for nothing;
+ * E_STORE_FULL, E_STORE_UNAVAILABLE for the place.
  */
 export async function workItem(
-  _jobs: Jobs,
-  _id: string,
-  _checkpointId: string,
-  _options: WorkItemOptions,
+  jobs: Jobs,
+  id: string,
+  checkpointId: string,
+  { outDir, dryRun = false, template }: WorkItemOptions,
 ): Promise<WorkItem> {
-  throw new TypeError('not there yet');
+  const known = template === undefined ? undefined : requireTemplate(template);
+  const payload = workItemPayload(await showCheckpoint(jobs, id, checkpointId));
+  if (dryRun) return { payload };
+  const stem = join(outDir, 'reports', `work_item_${payload.job_id}_${payload.checkpoint_id}`);
+  await writeTextAtomically(`${stem}.json`, canonicalJson(payload));
+  if (known === undefined) return { payload, json_path: `${stem}.json` };
+  await writeTextAtomically(`${stem}_${known}.md`, workItemText(payload, known));
+  return { payload, json_path: `${stem}.json`, template_path: `${stem}_${known}.md` };
 }

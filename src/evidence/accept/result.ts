@@ -1,6 +1,5 @@
 /** What an acceptance run found, and the document that says so (contract wrkr §g). Pure: the same findings, the same bytes. */
 import type { ErrorCode } from '../../model/errors.ts';
-import type { JsonObject } from '../../model/json.ts';
 
 export const CHECKS = [
   'schema_validity',
@@ -61,9 +60,4 @@ export function acceptResult(
     })),
     reason_codes: [...new Set(failed.flatMap(({ reason_code: code }) => (code === undefined ? [] : [code])))],
   };
-}
-
-/** The result as a JSON value, for an event. */
-export function resultJson(result: AcceptResult): JsonObject {
-  return { ...result } as unknown as JsonObject;
 }

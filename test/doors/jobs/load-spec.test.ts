@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import { loadSpec, SPEC_BYTES_MAX } from '../../../src/doors/jobs/load-spec.ts';
+import { loadSpec } from '../../../src/doors/jobs/load-spec.ts';
+import { TEXT_FILE_BYTES_MAX } from '../../../src/doors/jobs/read-text.ts';
 import { resolveUserPath, resolveWorkspace } from '../../../src/doors/jobs/paths.ts';
 import { parseSpecText } from '../../../src/doors/jobs/spec-text.ts';
 import { expectCode, specOf } from './support.ts';
@@ -157,8 +158,10 @@ function bomb(of: (name: string) => string): string {
 describe('the file', () => {
   test('of 1 MiB is read, a larger one is not', async () => {
     const spec = JSON.stringify(specOf());
-    await loadSpec(await write('full.json', spec.padEnd(SPEC_BYTES_MAX)), dir);
-    await expectRefused(async () => loadSpec(await write('over.json', spec.padEnd(SPEC_BYTES_MAX + 1)), dir));
+    await loadSpec(await write('full.json', spec.padEnd(TEXT_FILE_BYTES_MAX)), dir);
+    await expectRefused(async () =>
+      loadSpec(await write('over.json', spec.padEnd(TEXT_FILE_BYTES_MAX + 1)), dir),
+    );
     await expectRefused(async () => loadSpec(await write('ten.yaml', 'a: 1\n'.repeat(2_000_000)), dir));
   });
 

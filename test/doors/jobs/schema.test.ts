@@ -40,6 +40,9 @@ describe.skipIf(!existsSync(SHARED))('schemas mean what the reference publishes'
     ['checkpoint/approval_record.schema.json', responses.APPROVAL_RECORD_SCHEMA],
     ['serve/error_envelope.schema.json', responses.ERROR_ENVELOPE_SCHEMA],
     ['lease/lease.schema.json', responses.LEASE_SCHEMA],
+    ['accept/accept_result.schema.json', responses.ACCEPT_RESULT_SCHEMA],
+    ['report/github_summary.schema.json', responses.GITHUB_SUMMARY_SCHEMA],
+    ['bridge/work_item.schema.json', responses.WORK_ITEM_SCHEMA],
   ])('%s', (path, ours) => {
     expect(meaning(ours, true)).toEqual(meaning(shared(path), true));
   });
