@@ -12,7 +12,7 @@ export class Claims {
   /** @param checkpoint a `wrkr.checkpoint`; they come in the order in which they were emitted. */
   add(checkpoint: JsonObject): void {
     const { added, changed, removed } = (checkpoint['artifacts_delta'] ?? {}) as JsonObject;
-    for (const path of paths(removed)) {
+    for (const path of texts(removed)) {
       this.removed.add(path);
       this.standing.delete(path);
     }
@@ -20,7 +20,7 @@ export class Claims {
       [this.added, added],
       [this.changed, changed],
     ] as const) {
-      for (const path of paths(list)) {
+      for (const path of texts(list)) {
         into.add(path);
         this.standing.add(path);
       }
@@ -39,10 +39,11 @@ export class Claims {
 }
 
 /** The same texts without repetition, in the order of their bytes. */
-export function sorted(texts: Iterable<string>): readonly string[] {
-  return [...new Set(texts)].toSorted(compareBytes);
+export function sorted(items: Iterable<string>): readonly string[] {
+  return [...new Set(items)].toSorted(compareBytes);
 }
 
-function paths(list: Json | undefined): readonly string[] {
-  return Array.isArray(list) ? list.filter((path: Json) => typeof path === 'string') : [];
+/** The texts of a list; none of what is no list. A record that was imported may hold anything. */
+export function texts(list: Json | undefined): readonly string[] {
+  return Array.isArray(list) ? list.filter((item: Json) => typeof item === 'string') : [];
 }

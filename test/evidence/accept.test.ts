@@ -41,8 +41,8 @@ describe('configuration', () => {
   });
 
   test('lists are trimmed, unique and sorted by their bytes', () => {
-    const { requiredArtifacts } = acceptConfigOf({ required_artifacts: [' b', 'é', 'a ', 'Z', 'a', ' '] });
-    expect(requiredArtifacts).toEqual(['Z', 'a', 'b', 'é']);
+    const config = acceptConfigOf({ required_artifacts: [' b', 'é', 'a ', 'Z', 'a', ' '] });
+    expect(config.requiredArtifacts).toEqual(['Z', 'a', 'b', 'é']);
   });
 });
 

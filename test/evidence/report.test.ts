@@ -190,6 +190,7 @@ describe('text in Markdown', () => {
     ['[a](b) <c> &amp; &#60; & d', '\\[a\\](b) \\<c> \\&amp; \\&#60; & d'],
     ['a\\*b\\', 'a\\\\\\*b\\\\'],
     ['a\nb\u001b[0m\u202e', 'a\\nb\\u001b\\[0m\\u202e'],
+    ['a\ud800', 'a\ufffd'],
   ])('words: %j', (text, escaped) => {
     expect(words(text)).toBe(escaped);
   });
@@ -271,6 +272,8 @@ describe('W65 work items', () => {
   test('without paths there are no pointers; a checkpoint that asks for nothing makes no item', () => {
     const bare = { ...checkpoint, artifacts_delta: { added: [], changed: [], removed: [] } };
     expect(workItemPayload(bare)).not.toHaveProperty('artifact_pointers');
+    const odd = { ...bare, type: 'blocked', required_action: { kind: 1 }, reason_codes: [2, '', 'X'] };
+    expect(workItemPayload(odd)).toMatchObject({ required_action: 'resume', reason_codes: ['X'] });
     for (const type of ['plan', 'progress', 'completed'])
       expect(() => workItemPayload({ ...checkpoint, type })).toThrow(ReeveError);
   });

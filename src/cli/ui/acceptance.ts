@@ -3,7 +3,7 @@ import type { AcceptRun } from '../../doors/jobs/accept.ts';
 import type { CliContext } from '../command.ts';
 import { paletteFor } from './colour.ts';
 import { widthOf } from './screen.ts';
-import { paint, styled, wrapText, type Line } from './text.ts';
+import { paint, styled, styleOf, wrapText, type Line } from './text.ts';
 
 const INDENT = ' '.repeat(10);
 const MESSAGE_LINES_MAX = 12;
@@ -11,7 +11,11 @@ const MESSAGE_LINES_MAX = 12;
 export function renderAcceptance(ctx: CliContext, run: AcceptRun): readonly string[] {
   const width = widthOf(ctx.stdout);
   const palette = paletteFor(ctx.stdout, ctx.env);
-  return acceptanceLines(run, width).map((line) => paint(line, width, palette));
+  return acceptanceLines(run, width).map((line) => {
+    // A path is there to be copied: it is not cut.
+    const isPath = line.some((span) => styleOf(span) === 'command');
+    return paint(line, isPath ? Infinity : width, palette);
+  });
 }
 
 export function acceptanceLines(run: AcceptRun, width: number): Line[] {
@@ -43,7 +47,7 @@ export function acceptanceLines(run: AcceptRun, width: number): Line[] {
     }),
     [],
     ...files.flatMap(([what, path]): Line[] =>
-      path === undefined ? [] : [[styled(what.padEnd(9), 'dim'), path]],
+      path === undefined ? [] : [[styled(what.padEnd(9), 'dim'), styled(path, 'command')]],
     ),
   ];
 }

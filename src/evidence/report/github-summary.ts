@@ -112,9 +112,9 @@ export function githubSummary(facts: SummaryFacts): GithubSummary {
     schema_id: 'wrkr.github_summary',
     schema_version: 'v1',
     created_at: facts.createdAt,
-    producer_version: facts.producerVersion,
+    producer_version: facts.producerVersion.toWellFormed(),
     job_id: facts.jobId,
-    status: facts.status,
+    status: facts.status.toWellFormed(),
     acceptance: { checks_run, checks_passed, failed: failures.length > 0 || checks_passed < checks_run },
     artifact_delta: facts.delta,
   } as const;

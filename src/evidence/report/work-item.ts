@@ -1,7 +1,7 @@
 /** `wrkr.work_item` (contract wrkr §h): what somebody has to do so that a stopped job can go on. Pure. */
 import { ReeveError } from '../../model/errors.ts';
 import type { JsonObject } from '../../model/json.ts';
-import { Claims, sorted } from '../claims.ts';
+import { Claims, sorted, texts } from '../claims.ts';
 import { code, words } from './markdown.ts';
 
 export interface WorkItemPayload {
@@ -42,7 +42,7 @@ export function workItemPayload(checkpoint: JsonObject): WorkItemPayload {
     checkpoint_id: id,
     checkpoint_type: type,
     required_action: requiredAction(checkpoint, type),
-    reason_codes: sorted(checkpoint['reason_codes'] as readonly string[]),
+    reason_codes: sorted(texts(checkpoint['reason_codes']).filter((reason) => reason !== '')),
     ...(pointers.length === 0 ? {} : { artifact_pointers: pointers }),
     next_commands: [
       ...(type === 'decision-needed' ? [`wrkr approve ${jobId} --checkpoint ${id} --reason "approved"`] : []),
@@ -54,12 +54,9 @@ export function workItemPayload(checkpoint: JsonObject): WorkItemPayload {
 }
 
 function requiredAction(checkpoint: JsonObject, type: WorkItemPayload['checkpoint_type']): string {
-  const { kind, instructions } = (checkpoint['required_action'] ?? {}) as {
-    kind?: string;
-    instructions?: string;
-  };
-  const said = [kind, instructions].map((text = '') => text.trim()).find((text) => text !== '');
-  return said ?? (type === 'decision-needed' ? 'approval' : 'resume');
+  const { kind, instructions } = (checkpoint['required_action'] ?? {}) as JsonObject;
+  const said = texts([kind ?? null, instructions ?? null]).map((text) => text.trim());
+  return said.find((text) => text !== '') ?? (type === 'decision-needed' ? 'approval' : 'resume');
 }
 
 export const TEMPLATES = ['github', 'jira'] as const;
