@@ -10,7 +10,7 @@ import {
 } from '../../src/doors/jobs/response-schemas.ts';
 import { problemsOf } from '../../src/doors/jobs/validate.ts';
 import { filesIn } from '../evidence/support.ts';
-import { DECISION, isAlive, test, type Any, type Home, type Result } from './rig.ts';
+import { DECISION, isAlive, test, until, type Any, type Home, type Result } from './rig.ts';
 
 const CHECKS = ['schema_validity', 'required_artifacts', 'path_constraints', 'test_command', 'lint_command'];
 const MAKE = { id: 'make', command: 'mkdir -p out && echo made > out/a.txt', artifacts: ['out/a.txt'] };
@@ -356,6 +356,17 @@ describe.concurrent('commands of acceptance', () => {
     expect((await home.lines('pids')).map(Number).filter(isAlive)).toEqual([]);
     expect(await home.bytes('j')).toBe(bytes);
     expect(existsSync(home.path('wrkr-out'))).toBe(false);
+  });
+
+  test('kill -9 of the program ends the command too', async ({ home }) => {
+    await completed(home);
+    await config(home, { ...GOOD, test_command: 'echo $$ >> pids; sleep 100 & echo $! >> pids; wait' });
+    const running = home.start(['accept', 'run', 'j', '--json']);
+    await running.until('the command', async () => (await home.lines('pids')).length === 2);
+    running.kill('SIGKILL');
+    await running.ended;
+    const pids = (await home.lines('pids')).map(Number);
+    await until(() => !pids.some(isAlive), 'the end of the command');
   });
 
   test('a command may use the program on the same store', async ({ home }) => {

@@ -21,6 +21,12 @@ const GRACE_MS = 5000;
 /** How long to wait for the end of an output that a process of somebody else may hold open, milliseconds. */
 const DRAIN_MS = 1000;
 
+/**
+ * Both streams go into one pipe, so that what is kept is in the order in which it was printed. Descriptor 3 ends when this
+ * process does, however it dies: then the command's group is killed, and runs on for nobody.
+ */
+const UNDER_WATCH = '(read -r _ <&3; kill -KILL 0) >/dev/null 2>&1 & exec 3<&-; exec sh -lc "$0" 2>&1';
+
 export interface ShellCommand {
   readonly command: string;
   readonly cwd: string;
@@ -33,16 +39,17 @@ export interface ShellCommand {
 export async function runShellCommand(options: ShellCommand): Promise<CommandOutcome> {
   const { command, cwd, env, timeoutMs, signal } = options;
   const mark = `accept:${randomUUID()}`;
-  // Both streams into one pipe, so that what is kept is in the order in which it was printed.
-  const child = spawn('sh', ['-c', 'exec sh -lc "$0" 2>&1', command], {
+  const child = spawn('sh', ['-c', UNDER_WATCH, command], {
     cwd,
     env: { ...env, [MARKER]: mark },
-    stdio: ['ignore', 'pipe', 'ignore'],
+    stdio: ['ignore', 'pipe', 'ignore', 'pipe'],
     detached: true,
   });
+  const [, stdout, , alive] = child.stdio;
+  alive?.on('error', () => undefined);
   const kept = new OutputHead();
-  child.stdout.on('data', (chunk: Buffer) => kept.add(chunk));
-  const closed = once(child, 'close').catch(() => undefined);
+  stdout?.on('data', (chunk: Buffer) => kept.add(chunk));
+  const drained = stdout === null ? undefined : once(stdout, 'close').catch(() => undefined);
   const failure = await once(child, 'spawn').then(
     () => undefined,
     (error: unknown) => (error as Error).message,
@@ -69,9 +76,10 @@ export async function runShellCommand(options: ShellCommand): Promise<CommandOut
   // What it left running goes too, also when it ended well: a result must not depend on what runs on.
   await killRest(trace);
   await exited;
-  await Promise.race([closed, delay(DRAIN_MS, undefined, { signal: clock.signal }).catch(() => undefined)]);
+  await Promise.race([drained, delay(DRAIN_MS, undefined, { signal: clock.signal }).catch(() => undefined)]);
   clock.abort();
-  child.stdout.destroy();
+  stdout?.destroy();
+  alive?.destroy();
   return { exitCode: exitCodeOf(child), timedOut, ...kept.text() };
 }
 
