@@ -1,46 +1,22 @@
 /** The documents of a pack, as JSON Schema: equal to those that the reference publishes. All are closed. */
 import { STATUSES } from './statuses.ts';
 import { CHECKPOINT_TYPES } from '../model/node.ts';
+import { closed, document, NATURAL, STRINGS, TEXT, TEXTS } from './schema-parts.ts';
 import type { Schema } from './shape.ts';
 
-const TEXT = { type: 'string', minLength: 1 } as const;
-const TIME = { type: 'string', format: 'date-time' } as const;
-const NATURAL = { type: 'integer', minimum: 0 } as const;
 const HASH = { type: 'string', pattern: '^[a-f0-9]{64}$' } as const;
-const TEXTS = { type: 'array', items: TEXT } as const;
-const STRINGS = { type: 'array', items: { type: 'string' } } as const;
 const OPEN = { type: 'object', additionalProperties: true } as const;
 
-type Properties = Readonly<Record<string, Schema>>;
-
-function closed(required: Properties, optional: Properties = {}): Schema {
-  return {
-    type: 'object',
-    additionalProperties: false,
-    required: Object.keys(required),
-    properties: { ...required, ...optional },
-  };
-}
-
-function document(schemaId: string, required: Properties): Schema {
-  return closed({
-    schema_id: { const: schemaId },
-    schema_version: { type: 'string', pattern: String.raw`^v1(\.[0-9]+)?$` },
-    created_at: TIME,
-    producer_version: TEXT,
-    job_id: TEXT,
-    ...required,
-  });
-}
-
 const MANIFEST_SCHEMA = document('wrkr.jobpack_manifest', {
+  job_id: TEXT,
   manifest_sha256: HASH,
   files: { type: 'array', items: closed({ path: TEXT, sha256: HASH }) },
 });
 
-const JOB_SCHEMA = document('wrkr.job', { name: TEXT, status: TEXT, budgets: OPEN });
+const JOB_SCHEMA = document('wrkr.job', { job_id: TEXT, name: TEXT, status: TEXT, budgets: OPEN });
 
 const EVENT_SCHEMA = document('wrkr.event', {
+  job_id: TEXT,
   event_id: TEXT,
   type: TEXT,
   executed: { type: 'boolean' },
@@ -48,6 +24,7 @@ const EVENT_SCHEMA = document('wrkr.event', {
 });
 
 const ARTIFACTS_MANIFEST_SCHEMA = document('wrkr.artifacts_manifest', {
+  job_id: TEXT,
   capture_mode: { type: 'string', enum: ['reference-only', 'raw'] },
   artifacts: {
     type: 'array',
@@ -55,35 +32,35 @@ const ARTIFACTS_MANIFEST_SCHEMA = document('wrkr.artifacts_manifest', {
   },
 });
 
-const CHECKPOINT_DOCUMENT = document('wrkr.checkpoint', {
-  checkpoint_id: TEXT,
-  type: { type: 'string', enum: CHECKPOINT_TYPES },
-  summary: { type: 'string', minLength: 1, maxLength: 2000 },
-  status: { type: 'string', enum: STATUSES },
-  budget_state: closed({
-    wall_time_seconds: NATURAL,
-    retry_count: NATURAL,
-    step_count: NATURAL,
-    tool_call_count: NATURAL,
-  }),
-  artifacts_delta: closed({ added: STRINGS, changed: STRINGS, removed: STRINGS }),
-  reason_codes: TEXTS,
-});
-const CHECKPOINT_SCHEMA: Schema = {
-  ...CHECKPOINT_DOCUMENT,
-  properties: {
-    ...CHECKPOINT_DOCUMENT.properties,
-    required_action: closed({}, { kind: { type: 'string' }, instructions: { type: 'string' } }),
+export const CHECKPOINT_SCHEMA = document(
+  'wrkr.checkpoint',
+  {
+    job_id: TEXT,
+    checkpoint_id: TEXT,
+    type: { type: 'string', enum: CHECKPOINT_TYPES },
+    summary: { type: 'string', minLength: 1, maxLength: 2000 },
+    status: { type: 'string', enum: STATUSES },
+    budget_state: closed({
+      wall_time_seconds: NATURAL,
+      retry_count: NATURAL,
+      step_count: NATURAL,
+      tool_call_count: NATURAL,
+    }),
+    artifacts_delta: closed({ added: STRINGS, changed: STRINGS, removed: STRINGS }),
+    reason_codes: TEXTS,
   },
-};
+  { required_action: closed({}, { kind: { type: 'string' }, instructions: { type: 'string' } }) },
+);
 
-const APPROVAL_RECORD_SCHEMA = document('wrkr.approval_record', {
+export const APPROVAL_RECORD_SCHEMA = document('wrkr.approval_record', {
+  job_id: TEXT,
   checkpoint_id: TEXT,
   reason: TEXT,
   approved_by: TEXT,
 });
 
-const ACCEPT_RESULT_SCHEMA = document('wrkr.accept_result', {
+export const ACCEPT_RESULT_SCHEMA = document('wrkr.accept_result', {
+  job_id: TEXT,
   checks_run: NATURAL,
   checks_passed: NATURAL,
   failures: {

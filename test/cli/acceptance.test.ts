@@ -8,7 +8,7 @@ import {
   GITHUB_SUMMARY_SCHEMA,
   WORK_ITEM_SCHEMA,
 } from '../../src/doors/jobs/response-schemas.ts';
-import { problemsOf } from '../../src/doors/jobs/validate.ts';
+import { problemsOf } from '../../src/doors/validate.ts';
 import { filesIn } from '../evidence/support.ts';
 import { DECISION, isAlive, test, until, type Any, type Home, type Result } from './rig.ts';
 

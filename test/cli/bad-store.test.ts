@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect } from 'vitest';
 import { ERRORS, type ErrorCode } from '../../src/model/errors.ts';
 import { ERROR_ENVELOPE_SCHEMA } from '../../src/doors/jobs/response-schemas.ts';
-import { problemsOf } from '../../src/doors/jobs/validate.ts';
+import { problemsOf } from '../../src/doors/validate.ts';
 import { DECISION, ledger, test, until, type Home } from './rig.ts';
 
 const REFERENCE = fileURLToPath(new URL('../fixtures/reference-store/jobs/', import.meta.url));

@@ -11,7 +11,7 @@ import {
   RUNTIME_CONFIG_SCHEMA,
   STATUS_RESPONSE_SCHEMA,
 } from '../../src/doors/jobs/response-schemas.ts';
-import { problemsOf } from '../../src/doors/jobs/validate.ts';
+import { problemsOf } from '../../src/doors/validate.ts';
 import { BIN, DECISION, ledger, test, type Home } from './rig.ts';
 
 /** Every folder of a home, and every file with its time and size. */

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { doctor as examine } from '../../doors/jobs/doctor.ts';
-import type { ServeRules } from '../../doors/jobs/serve-rules.ts';
+import type { ServeRules } from '../../doors/serve-rules.ts';
 import { ReeveError } from '../../model/errors.ts';
 import type { CommandHandler, Flags } from '../command.ts';
 import type { CliContext } from '../command.ts';

@@ -7,7 +7,7 @@ import type { RunSpec } from '../../model/run-spec.ts';
 import { resolveUserPath } from './paths.ts';
 import { readTextFile } from './read-text.ts';
 import { parseSpecText } from './spec-text.ts';
-import { problemsOf, refuseProblems, type Problem } from './validate.ts';
+import { problemsOf, refuseProblems, type Problem } from '../validate.ts';
 
 export const ACCEPT_CONFIG_FILE = 'accept.yaml';
 

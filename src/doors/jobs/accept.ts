@@ -29,7 +29,7 @@ import { reportPack } from './report-github.ts';
 import { APPROVAL_RECORD_SCHEMA, CHECKPOINT_SCHEMA, STATUS_RESPONSE_SCHEMA } from './response-schemas.ts';
 import { runShellCommand } from './shell-command.ts';
 import { formatTime } from './time.ts';
-import { problemsOf } from './validate.ts';
+import { problemsOf } from '../validate.ts';
 
 const PAGE = 2000;
 

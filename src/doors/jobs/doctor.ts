@@ -16,8 +16,8 @@ import {
   WORK_ITEM_SCHEMA,
 } from './response-schemas.ts';
 import { JOBSPEC_SCHEMA, STEPS_SCHEMA } from './schema.ts';
-import { serveProblems, type ServeRules } from './serve-rules.ts';
-import { problemsOf } from './validate.ts';
+import { serveProblems, type ServeRules } from '../serve-rules.ts';
+import { problemsOf } from '../validate.ts';
 import { formatTime } from './time.ts';
 
 export interface Check {

@@ -11,7 +11,7 @@ import { ImportFold, importedRun } from './import-run.ts';
 import { readLog } from './read-log.ts';
 import { RUNTIME_CONFIG_SCHEMA } from './response-schemas.ts';
 import type { RunSurroundings } from './to-run.ts';
-import { problemsOf } from './validate.ts';
+import { problemsOf } from '../validate.ts';
 
 export interface ImportOptions extends RunSurroundings {
   /** How long a writer that holds `append.lock` is waited for. */

@@ -6,7 +6,7 @@ import { resolveUserPath } from './paths.ts';
 import { fileRefusal, readTextFile } from './read-text.ts';
 import { adapterOf, ADAPTERS, JOBSPEC_SCHEMA, STEPS_SCHEMA, type JobSpec } from './schema.ts';
 import { parseSpecText } from './spec-text.ts';
-import { problemsOf, refuseProblems, type Problem } from './validate.ts';
+import { problemsOf, refuseProblems, type Problem } from '../validate.ts';
 
 export interface LoadedSpec {
   readonly spec: JobSpec;

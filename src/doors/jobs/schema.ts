@@ -4,10 +4,10 @@
  *
  * `inputs.steps` has a schema of its own, since only the `reference` adapter reads it.
  */
+import { SCHEMA_VERSION_PATTERN } from '../../evidence/schema-parts.ts';
 import type { Json, JsonObject } from '../../model/json.ts';
 import { CHECKPOINT_TYPES, type CheckpointType } from '../../model/node.ts';
 
-export const SCHEMA_VERSION_PATTERN = String.raw`^v1(\.[0-9]+)?$`;
 /** A step becomes a node, whose id is `<index>:<step id>` and has at most 200 characters. */
 export const STEP_ID_CHARS_MAX = 180;
 export const USAGE_SOURCES = ['claude-code', 'codex'] as const;

@@ -21,7 +21,7 @@ import * as responses from '../../../src/doors/jobs/response-schemas.ts';
 import { standingOf, statusOf } from '../../../src/doors/jobs/map.ts';
 import { parseTime } from '../../../src/doors/jobs/time.ts';
 import { toRun, wrapRun } from '../../../src/doors/jobs/to-run.ts';
-import { problemsOf } from '../../../src/doors/jobs/validate.ts';
+import { problemsOf } from '../../../src/doors/validate.ts';
 import type { RunSpec } from '../../../src/model/run-spec.ts';
 import { captureFingerprint, thisProcess } from '../../../src/doors/jobs/fingerprint.ts';
 import { Driven, errorOf, specOf, STEPS, WHERE } from './support.ts';

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { parseJobSpec } from '../../../src/doors/jobs/load-spec.ts';
 import * as responses from '../../../src/doors/jobs/response-schemas.ts';
 import { JOBSPEC_SCHEMA, USAGE_SOURCES } from '../../../src/doors/jobs/schema.ts';
-import { problemsOf } from '../../../src/doors/jobs/validate.ts';
+import { problemsOf } from '../../../src/doors/validate.ts';
 import { USAGE_SOURCES as KNOWN_SOURCES } from '../../../src/executors/process/usage/index.ts';
 import type { Json, JsonObject } from '../../../src/model/json.ts';
 import { errorOf, specOf, STEPS } from './support.ts';

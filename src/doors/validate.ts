@@ -3,8 +3,8 @@
  * commands need neither (start-up time).
  */
 import type { Ajv2020, ErrorObject, ValidateFunction } from 'ajv/dist/2020.js';
-import { ReeveError } from '../../model/errors.ts';
-import { parseTime } from './time.ts';
+import { trimmedTime } from '../evidence/time.ts';
+import { ReeveError } from '../model/errors.ts';
 
 export interface Problem {
   /** JSON pointer. */
@@ -25,7 +25,7 @@ const compiled = new WeakMap<object, ValidateFunction>();
 async function newAjv(): Promise<Ajv2020> {
   const { Ajv2020 } = await import('ajv/dist/2020.js');
   const instance = new Ajv2020({ allErrors: true, verbose: true, allowUnionTypes: true });
-  instance.addFormat('date-time', { type: 'string', validate: (text) => parseTime(text) !== undefined });
+  instance.addFormat('date-time', { type: 'string', validate: (text) => trimmedTime(text) !== undefined });
   return instance;
 }
 
