@@ -1,10 +1,11 @@
 /** The entry: finds the command, runs it, prints what it returns. The only place that prints results and errors. */
+import { errorEnvelope } from '../doors/jobs/error-envelope.ts';
 import { ReeveError } from '../model/errors.ts';
 import type { CommandResult, Program } from './command.ts';
 import { COMMANDS } from './commands/index.ts';
 import { openContext, type OpenContext } from './context.ts';
 import { commandText, mapText } from './help.ts';
-import { errorEnvelope, errorText, jsonText } from './output.ts';
+import { errorText, jsonText } from './output.ts';
 import { findCommand, parseInput, takeGlobals } from './parse.ts';
 import { programVersion } from './version.ts';
 

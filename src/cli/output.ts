@@ -1,7 +1,6 @@
 import type { ReeveError } from '../model/errors.ts';
 import type { JsonObject } from '../model/json.ts';
 import { escapeControls } from '../model/visible-text.ts';
-import { formatTime } from '../doors/jobs/time.ts';
 
 export { escapeControls } from '../model/visible-text.ts';
 
@@ -24,20 +23,6 @@ export function cutSummary(text: string, bytesMax = 160): string {
 
 export function jsonText(value: unknown): string {
   return `${JSON.stringify(value, undefined, 2)}\n`;
-}
-
-/** The error envelope; its code and exit_code are always the real ones (W44). */
-export function errorEnvelope(error: ReeveError, nowMs: number, version: string): Record<string, unknown> {
-  return {
-    schema_id: 'wrkr.error_envelope',
-    schema_version: 'v1',
-    created_at: formatTime(nowMs),
-    producer_version: version,
-    code: error.code,
-    message: error.message === '' ? error.code : error.message,
-    exit_code: error.exitCode,
-    details: { ...error.details, hint: error.hint },
-  };
 }
 
 /** The error for a person: code and message, what it was about, and what to do. */

@@ -19,7 +19,12 @@ export interface WorkerOptions extends DriverOptions {
   readonly ttlMs?: number;
   /** The environment to be compared with what the run recorded, by its rules. */
   readonly environmentOf?: (rules: readonly string[]) => Fingerprint;
+  /** Told of a run that could not be driven, which is then left alone for `FAILED_MS`. Default: `run` ends and throws. */
+  readonly onFailure?: (runId: string, error: Error) => void;
 }
+
+/** How long a worker that goes on leaves a run alone which it could not drive, milliseconds. */
+const FAILED_MS = 30_000;
 
 export interface ClaimedRun {
   readonly lease: HeldLease;
@@ -79,7 +84,7 @@ export class Worker {
     }: { queues: readonly string[]; concurrency: number; untilIdle?: boolean },
     signal: AbortSignal,
   ): Promise<void> {
-    const { engine, lookMs = 1000 } = this.options;
+    const { engine, lookMs = 1000, onFailure } = this.options;
     const driving = new Map<string, Promise<unknown>>();
     const refused = new Map<string, number>();
     let failure: Error | undefined;
@@ -106,9 +111,15 @@ export class Worker {
             const work = this.#take(row, stopping)
               // Not taken: someone was faster, or it cannot run now.
               .then((taken) => taken || refused.set(keyOf(row), engine.clock.nowMs() + lookMs))
-              .catch((error: unknown) => {
-                failure ??= error instanceof Error ? error : new Error(String(error));
-                failed.abort();
+              .catch((thrown: unknown) => {
+                const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+                if (onFailure === undefined) {
+                  failure ??= error;
+                  failed.abort();
+                  return;
+                }
+                refused.set(keyOf(row), engine.clock.nowMs() + FAILED_MS);
+                onFailure(row.runId, error);
               })
               .finally(() => {
                 driving.delete(keyOf(row));

@@ -125,6 +125,12 @@ export const ERRORS = {
     retry: false,
     hint: 'The store was written by a newer reeve: upgrade, or point --store elsewhere. It was not changed.',
   },
+  E_LISTEN_FAILED: {
+    status: 500,
+    exit: 1,
+    retry: true,
+    hint: 'Name another address with --listen, or stop the program that holds this one.',
+  },
   E_RUN_CHANGED: {
     status: 409,
     exit: 1,

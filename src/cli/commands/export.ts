@@ -1,4 +1,5 @@
 import { exportJob } from '../../doors/jobs/pack.ts';
+import { exportResult } from '../../doors/jobs/results.ts';
 import type { WrittenPack } from '../../evidence/jobpack.ts';
 import { footerText } from '../../evidence/receipt.ts';
 import type { CommandHandler } from '../command.ts';
@@ -13,11 +14,7 @@ export const exportPack: CommandHandler = async (ctx, { args, flags }) => {
     unsafeRawCapture: flags.on('unsafe-raw-capture'),
     redact: flags.texts('redact'),
   });
-  const { jobId, path, manifestSha256 } = pack;
-  return {
-    json: { job_id: jobId, path, manifest_sha256: manifestSha256, footer: footerText(pack) },
-    text: packLines(pack),
-  };
+  return { json: exportResult(pack), text: packLines(pack) };
 };
 
 /** The three lines that name a pack (contract wrkr §b). */

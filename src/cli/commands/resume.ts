@@ -1,7 +1,6 @@
 import { resume as resumeJob } from '../../doors/jobs/resume.ts';
-import { statusOf } from '../../doors/jobs/map.ts';
-import { jobState, runSpecOf } from '../../doors/jobs/jobs.ts';
-import { nextStepIndex, projectionOf } from '../../doors/jobs/lines.ts';
+import { jobState } from '../../doors/jobs/jobs.ts';
+import { resumeResult } from '../../doors/jobs/results.ts';
 import { ReeveError } from '../../model/errors.ts';
 import type { CommandHandler } from '../command.ts';
 import { actorOf } from '../context.ts';
@@ -36,22 +35,10 @@ export const resume: CommandHandler = async (ctx, { args, flags }) => {
       onChange: progress.onChange,
     });
     await progress.stop();
-    const { jobId, state } = done;
-    const spec = await runSpecOf(jobs, jobId);
-    const status = statusOf(state.standing);
-    const next = nextStepIndex(
-      projectionOf(jobId, spec, jobs.version),
-      (node) => state.settled.get(node)?.state === 'succeeded',
-    );
-    const adapter = spec.labels['adapter'];
+    const result = await resumeResult(jobs, done.state);
     return finished(ctx, done, {
-      json: {
-        job_id: jobId,
-        status,
-        ...(adapter === undefined || adapter === 'none' ? {} : { adapter }),
-        ...(next === 0 ? {} : { next_step_index: next }),
-      },
-      text: [`job=${jobId} status=${status}`],
+      json: result,
+      text: [`job=${result.job_id} status=${result.status}`],
     });
   } finally {
     await progress.stop();

@@ -1,5 +1,5 @@
 import { submit as submitJob, type Ran } from '../../doors/jobs/submit.ts';
-import { statusOf } from '../../doors/jobs/map.ts';
+import { submitResult } from '../../doors/jobs/results.ts';
 import type { CommandHandler, CommandResult } from '../command.ts';
 import type { CliContext } from '../command.ts';
 import { startProgress } from '../ui/progress.ts';
@@ -19,17 +19,10 @@ export const submit: CommandHandler = async (ctx, { args, flags }) => {
       onChange: progress.onChange,
     });
     await progress.stop();
-    const status = statusOf(done.state.standing);
+    const result = submitResult(done);
     return finished(ctx, done, {
-      json: {
-        job_id: done.jobId,
-        status,
-        adapter: done.adapter,
-        spec_name: done.name,
-        objective: done.objective,
-        spec_path: done.specPath,
-      },
-      text: [`job_id=${done.jobId} status=${status} adapter=${done.adapter}`],
+      json: result,
+      text: [`job_id=${result.job_id} status=${result.status} adapter=${result.adapter}`],
     });
   } finally {
     await progress.stop();

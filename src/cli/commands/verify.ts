@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { isJobId } from '../../doors/jobs/job-id.ts';
 import { jobpackPath } from '../../doors/jobs/pack.ts';
+import { verifyResult } from '../../doors/jobs/results.ts';
 import { verifyJobpack } from '../../evidence/verify.ts';
 import { ReeveError } from '../../model/errors.ts';
 import type { CliContext, CommandHandler, Flags } from '../command.ts';
@@ -9,9 +10,10 @@ import { escapeControls } from '../output.ts';
 
 export const verify: CommandHandler = async (ctx, { args, flags }) => {
   const { path } = await packNamed(ctx, args[0] ?? '', outDirOf(ctx, flags));
-  const { jobId, manifestSha256, filesVerified } = await verifyJobpack(path);
+  const verified = await verifyJobpack(path);
+  const { jobId, manifestSha256, filesVerified } = verified;
   return {
-    json: { job_id: jobId, manifest_sha256: manifestSha256, files_verified: filesVerified },
+    json: verifyResult(verified),
     text: [
       `verified job_id=${escapeControls(jobId)} manifest=sha256:${manifestSha256} files=${filesVerified}`,
     ],

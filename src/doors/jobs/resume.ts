@@ -21,7 +21,15 @@ export interface ResumeOptions {
 }
 
 /** Goes on with a job at its cursor (contract wrkr §c): finished steps never run again. */
-export async function resume(jobs: Jobs, given: ResumeOptions): Promise<Ran> {
+export async function resume(jobs: Jobs, options: ResumeOptions): Promise<Ran> {
+  return (await beginResume(jobs, options))();
+}
+
+/**
+ * Does what may be refused: looks at lease, environment and decisions, and takes the job or hands it to the queue.
+ * @returns what goes on with it, to its end.
+ */
+export async function beginResume(jobs: Jobs, given: ResumeOptions): Promise<() => Promise<Ran>> {
   const { reason } = given.resume;
   const options =
     reason === undefined ? given : { ...given, resume: { ...given.resume, reason: redactText(reason) } };
@@ -47,11 +55,14 @@ export async function resume(jobs: Jobs, given: ResumeOptions): Promise<Ran> {
         cause: 'released',
         seenMs: jobs.engine.clock.nowMs(),
       });
-      return { jobId, state: await jobs.engine.state(jobId) };
+      return async () => ({ jobId, state: await jobs.engine.state(jobId) });
     }
-    await worker.drive(claimed.lease, options.signal);
+    return async () => {
+      await worker.drive(claimed.lease, options.signal);
+      return ran(jobs, jobId, options.signal);
+    };
   }
-  return ran(jobs, jobId, options.signal);
+  return () => ran(jobs, jobId, options.signal);
 
   async function claimOrExplain() {
     try {

@@ -1,0 +1,116 @@
+/**
+ * How a door speaks HTTP: routes as data, handled without knowing the server that carries them (DESIGN §4). The server
+ * checks what comes in against the schemas given here, and its OpenAPI document is made of the same ones.
+ */
+import { ReeveError, type ErrorCode } from '../model/errors.ts';
+
+export interface HttpRequest {
+  /** Names this request in answers and logs. */
+  readonly id: string;
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+  readonly params: Readonly<Record<string, string>>;
+  /** As the route declares them; what was not given is absent. */
+  readonly query: Readonly<Record<string, QueryValue>>;
+  /** Fits the route's schema; undefined where the body is optional and absent. */
+  readonly body: unknown;
+  /** Whose token it carries, by the approvers file; undefined for the shared token and for a server without one. */
+  readonly caller: string | undefined;
+  /** Aborts when the client is gone or the server stops: whoever only waits for it should return. */
+  readonly signal: AbortSignal;
+}
+
+export type QueryValue = string | number | boolean | readonly string[];
+
+export type HttpReply = JsonReply | StreamReply;
+
+export interface JsonReply {
+  /** Default 200. */
+  readonly status?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly json: unknown;
+}
+
+/** A body that comes in pieces: a file, NDJSON, server-sent events. It is ended early when the client goes. */
+export interface StreamReply {
+  readonly status?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly type: string;
+  readonly stream: AsyncIterable<Uint8Array | string>;
+}
+
+export interface QueryParameter {
+  readonly description: string;
+  /** `type` says how the text is read: string, integer, boolean, or array for one that may be repeated. */
+  readonly schema: { readonly type: 'string' | 'integer' | 'boolean' | 'array' };
+}
+
+export interface ResponseSpec {
+  readonly description: string;
+  /** Default `application/json`. */
+  readonly type?: string;
+  /** Of a JSON body. */
+  readonly schema?: object;
+}
+
+export interface Route {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** As OpenAPI writes it: `/v1/jobs/{job_id}:status`. */
+  readonly path: string;
+  /** Unique name of the operation, in camel case. */
+  readonly operation: string;
+  readonly summary: string;
+  readonly query?: Readonly<Record<string, QueryParameter>>;
+  readonly body?: { readonly schema: object; readonly required: boolean };
+  /** Successful answers, by status. */
+  readonly responses: Readonly<Record<number, ResponseSpec>>;
+  /** Anybody may ask, without a token. Default: as the server is set up. */
+  readonly open?: true;
+  /** Largest body, bytes. Default: that of the group. */
+  readonly bodyBytesMax?: number;
+  handle(request: HttpRequest): Promise<HttpReply>;
+}
+
+/** Routes that fail in one way: a service. */
+export interface RouteGroup {
+  readonly name: string;
+  readonly description: string;
+  /** What is below and no route fails as this group fails. */
+  readonly prefix: string;
+  readonly routes: readonly Route[];
+  readonly failures: Failures;
+  /** Schemas that the OpenAPI document names, by name. */
+  readonly schemas?: Readonly<Record<string, object>>;
+  /** Largest body, bytes. Default: that of the server. */
+  readonly bodyBytesMax?: number;
+  /**
+   * Who asks, where a service has its own way to tell. Default: the server's tokens.
+   * @returns the caller's name, if it has one.
+   * @throws HttpFailure 401 or 403
+   */
+  authenticate?(headers: HttpRequest['headers']): string | undefined;
+}
+
+export interface Failures {
+  /** Schema of the body that `answer` gives. */
+  readonly schema: object;
+  answer(error: ReeveError, method: string): { readonly status: number; readonly body: unknown };
+}
+
+/** An error whose HTTP status does not follow from its code. */
+export class HttpFailure extends ReeveError {
+  readonly status: number;
+  /** Headers that belong to the answer. */
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(
+    status: number,
+    code: ErrorCode,
+    message: string,
+    details?: Readonly<Record<string, unknown>>,
+    headers: Readonly<Record<string, string>> = {},
+  ) {
+    super(code, message, details);
+    this.status = status;
+    this.headers = headers;
+  }
+}

@@ -1,0 +1,99 @@
+/** OpenAPI 3.1 of route groups, made of the very schemas that check requests. */
+import type { Route, RouteGroup } from '../doors/http.ts';
+
+export interface Described {
+  readonly groups: readonly RouteGroup[];
+  readonly title: string;
+  readonly version: string;
+}
+
+export function openApi({ groups, title, version }: Described): object {
+  const names = new Map(
+    groups.flatMap(({ schemas = {} }) =>
+      Object.entries(schemas).map(([name, schema]) => [schema, name] as const),
+    ),
+  );
+  const paths: Record<string, Record<string, object>> = {};
+  for (const group of groups) {
+    for (const route of group.routes) {
+      paths[route.path] = {
+        ...paths[route.path],
+        [route.method.toLowerCase()]: operation(group, route, names),
+      };
+    }
+  }
+  return {
+    openapi: '3.1.0',
+    info: { title, version },
+    servers: [{ url: '/' }],
+    security: [{ token: [] }],
+    tags: groups.map(({ name, description }) => ({ name, description })),
+    paths,
+    components: {
+      securitySchemes: { token: { type: 'http', scheme: 'bearer' } },
+      schemas: Object.fromEntries([...names].map(([schema, name]) => [name, inside(schema, names)])),
+    },
+  };
+}
+
+type Names = ReadonlyMap<unknown, string>;
+
+function operation(group: RouteGroup, route: Route, names: Names): object {
+  const inPath = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
+    name,
+    in: 'path',
+    required: true,
+    schema: { type: 'string' },
+  }));
+  const inQuery = Object.entries(route.query ?? {}).map(([name, { description, schema }]) => ({
+    name,
+    in: 'query',
+    required: false,
+    description,
+    schema,
+  }));
+  const parameters = [...inPath, ...inQuery];
+  const failure = {
+    description: 'It failed; the body says why.',
+    content: { 'application/json': { schema: named(group.failures.schema, names) } },
+  };
+  const responses = Object.entries(route.responses).map(([status, { description, type, schema }]) => [
+    status,
+    {
+      description,
+      content: {
+        [type ?? 'application/json']: {
+          schema: schema === undefined ? { type: 'string', format: 'binary' } : named(schema, names),
+        },
+      },
+    },
+  ]);
+  return {
+    operationId: route.operation,
+    summary: route.summary,
+    tags: [group.name],
+    ...(route.open === true ? { security: [] } : {}),
+    ...(parameters.length === 0 ? {} : { parameters }),
+    ...(route.body === undefined
+      ? {}
+      : {
+          requestBody: {
+            required: route.body.required,
+            content: { 'application/json': { schema: named(route.body.schema, names) } },
+          },
+        }),
+    responses: { ...Object.fromEntries(responses), '4XX': failure, '5XX': failure },
+  };
+}
+
+/** The schema, or a reference to it when it has a name. */
+function named(schema: unknown, names: Names): unknown {
+  const name = names.get(schema);
+  return name === undefined ? inside(schema, names) : { $ref: `#/components/schemas/${name}` };
+}
+
+function inside(schema: unknown, names: Names): unknown {
+  if (Array.isArray(schema)) return schema.map((item) => named(item, names));
+  if (typeof schema !== 'object' || schema === null) return schema;
+  return Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, named(value, names)]));
+}

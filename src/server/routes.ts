@@ -1,0 +1,98 @@
+/** A door's routes on fastify. */
+import { Readable } from 'node:stream';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { HttpReply, Route, RouteGroup } from '../doors/http.ts';
+import { problemsOf, refuseProblems } from '../doors/validate.ts';
+import { ReeveError } from '../model/errors.ts';
+import { readQuery } from './query.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    caller: string | undefined;
+  }
+  interface FastifyContextConfig {
+    group?: RouteGroup;
+    route?: Route;
+  }
+}
+
+/** @param stopping aborts when the server stops. */
+export function addGroup(app: FastifyInstance, group: RouteGroup, stopping: AbortSignal): void {
+  for (const route of group.routes) {
+    const bodyLimit = route.bodyBytesMax ?? group.bodyBytesMax;
+    app.route({
+      method: route.method,
+      url: routePattern(route.path),
+      exposeHeadRoute: false,
+      ...(bodyLimit === undefined ? {} : { bodyLimit }),
+      config: { group, route },
+      handler: (request, reply) => carryOut(route, request, reply, stopping),
+    });
+  }
+}
+
+/**
+ * `/v1/jobs/{job_id}:status` in the router's words. A parameter ends at a colon, so that verbs are not part of it, and
+ * a colon that stands for itself is doubled.
+ */
+export function routePattern(path: string): string {
+  return path
+    .split(/\{(\w+)\}/)
+    .map((part, at) => (at % 2 === 1 ? `:${part}(^[^:/]+)` : part.replaceAll(':', '::')))
+    .join('');
+}
+
+async function carryOut(
+  route: Route,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  stopping: AbortSignal,
+): Promise<FastifyReply> {
+  const gone = new AbortController();
+  reply.raw.once('close', () => {
+    if (!reply.raw.writableFinished) gone.abort('the client is gone');
+  });
+  const answer = await route.handle({
+    id: request.id,
+    headers: request.headers,
+    params: request.params as Readonly<Record<string, string>>,
+    query: await readQuery(route.query, request.url.split('?').slice(1).join('?')),
+    body: await checkedBody(route, request.body),
+    caller: request.caller,
+    signal: AbortSignal.any([gone.signal, stopping]),
+  });
+  return send(reply, answer);
+}
+
+async function checkedBody({ body }: Route, value: unknown): Promise<unknown> {
+  if (value === undefined) {
+    if (body?.required !== true) return undefined;
+    throw new ReeveError('E_INVALID_INPUT_SCHEMA', 'a body is missing', { field: 'body' });
+  }
+  if (body === undefined)
+    throw new ReeveError('E_INVALID_INPUT_SCHEMA', 'no body is expected here', { field: 'body' });
+  refuseProblems('the body is not valid', await problemsOf(body.schema, value));
+  return value;
+}
+
+function send(reply: FastifyReply, answer: HttpReply): FastifyReply {
+  void reply.status(answer.status ?? 200).headers(answer.headers ?? {});
+  return 'json' in answer
+    ? sendJson(reply, answer.json)
+    : reply.type(answer.type).send(Readable.from(answer.stream));
+}
+
+/** Compact, with a newline (contract wrkr §i). */
+export function sendJson(reply: FastifyReply, body: unknown): FastifyReply {
+  return reply.type('application/json; charset=utf-8').send(`${JSON.stringify(body)}\n`);
+}
+
+/** The parser of JSON bodies: nothing is dropped or guessed. @throws ReeveError E_INVALID_INPUT_SCHEMA */
+export function parseBody(bytes: Buffer): unknown {
+  if (bytes.length === 0) return undefined;
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch {
+    throw new ReeveError('E_INVALID_INPUT_SCHEMA', 'the body is no JSON', { field: 'body' });
+  }
+}

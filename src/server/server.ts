@@ -1,0 +1,219 @@
+/**
+ * The HTTP server that carries the doors: who may ask, what may come in, how it fails, how it stops. It knows nothing of
+ * any door (DESIGN §4).
+ */
+import { randomUUID } from 'node:crypto';
+import { lookup } from 'node:dns/promises';
+import { networkInterfaces } from 'node:os';
+import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Failures, RouteGroup } from '../doors/http.ts';
+import { ReeveError } from '../model/errors.ts';
+import { accessLine } from './access-log.ts';
+import { answerOnSocket, errorOf, groupOf, noRoute } from './failures.ts';
+import { addressText, type ListenAddress } from './listen.ts';
+import { refuseForeign } from './origin.ts';
+import { addGroup, parseBody, sendJson } from './routes.ts';
+import { serviceGroup } from './service.ts';
+import { authenticate, type KnownToken } from './tokens.ts';
+
+export interface ServerOptions {
+  readonly groups: readonly RouteGroup[];
+  /** How that fails which belongs to no group. */
+  readonly failures: Failures;
+  readonly title: string;
+  readonly version: string;
+  readonly listen: ListenAddress;
+  /** None: whoever reaches the server may ask. */
+  readonly tokens: readonly KnownToken[];
+  /** Names, beside its address, by which the server may be addressed. */
+  readonly names: readonly string[];
+  readonly bodyBytesMax: number;
+  readonly limits?: Partial<ConnectionLimits>;
+  /** Whether work can be done now. */
+  isReady(): Promise<boolean>;
+  /** A line for whoever runs the server. */
+  note(text: string): void;
+  /** Takes the access log; undefined: none is written. */
+  readonly log?: (line: string) => void;
+}
+
+export interface ConnectionLimits {
+  /** Until the headers are there, from the first byte on or from the connection on, milliseconds. */
+  readonly headerMs: number;
+  /** Until the whole request is there, milliseconds. */
+  readonly requestMs: number;
+  /** That a connection may wait for its next request, milliseconds. */
+  readonly idleMs: number;
+  readonly connections: number;
+  /** Of one request, bytes. */
+  readonly headerBytes: number;
+}
+
+const LIMITS: ConnectionLimits = {
+  headerMs: 5000,
+  requestMs: 30_000,
+  idleMs: 65_000, // more than the 60 s of common proxies: they close first, and lose no request
+  connections: 1024,
+  headerBytes: 16_384,
+};
+/** How often the limits of time are looked at, milliseconds. */
+const LOOK_MS = 500;
+const PARAMETER_CHARS_MAX = 1000;
+
+export interface RunningServer {
+  /** `host:port` as it can be connected to. */
+  readonly address: string;
+  /** Takes no more connections, lets requests finish, and cuts off what has not after `graceMs`. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** @throws ReeveError E_LISTEN_FAILED */
+export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const stopping = new AbortController();
+  const app = assemble(options, stopping.signal);
+  const { host, port } = options.listen;
+  try {
+    await app.listen({ port, host: await bindAddress(host) });
+  } catch (error) {
+    await app.close();
+    const { code } = error as NodeJS.ErrnoException;
+    const why = code === 'EADDRINUSE' ? 'another program listens there' : (code ?? (error as Error).message);
+    throw new ReeveError('E_LISTEN_FAILED', `cannot listen on ${addressText(host, port)}: ${why}`, {
+      listen: addressText(host, port),
+      ...(code === undefined ? {} : { cause: code }),
+    });
+  }
+  const bound = app.server.address();
+  return {
+    address: addressText(host, typeof bound === 'object' && bound !== null ? bound.port : port),
+    async stop(graceMs) {
+      stopping.abort('the server stops');
+      const cut = setTimeout(() => app.server.closeAllConnections(), graceMs);
+      await app.close();
+      clearTimeout(cut);
+    },
+  };
+}
+
+/** One address: the framework would open a second server for the other meaning of `localhost`. */
+async function bindAddress(host: string): Promise<string> {
+  if (host === '') {
+    const all = Object.values(networkInterfaces()).flat();
+    return all.some((entry) => entry?.family === 'IPv6') ? '::' : '0.0.0.0';
+  }
+  if (host !== 'localhost') return host;
+  const { address } = await lookup(host);
+  return address === '::1' ? address : '127.0.0.1'; // whatever a hosts file says
+}
+
+function assemble(options: ServerOptions, stopping: AbortSignal): FastifyInstance {
+  const limits = { ...LIMITS, ...options.limits };
+  const groups = [...options.groups, serviceGroup(options)];
+  const app = fastify({
+    logger: false,
+    bodyLimit: options.bodyBytesMax,
+    requestTimeout: limits.requestMs,
+    keepAliveTimeout: limits.idleMs,
+    // Requests that arrive while we stop are answered like others, and their connection is closed.
+    return503OnClosing: false,
+    genReqId: ({ headers }) => givenId(headers['x-request-id']) ?? randomUUID(),
+    routerOptions: { maxParamLength: PARAMETER_CHARS_MAX },
+    http: {
+      headersTimeout: limits.headerMs,
+      connectionsCheckingInterval: LOOK_MS,
+      maxHeaderSize: limits.headerBytes,
+    },
+    frameworkErrors: (error, request, reply) =>
+      refuse(error, request as FastifyRequest, reply as FastifyReply),
+    clientErrorHandler: (error, socket) =>
+      answerOnSocket(error, socket, options.failures, limits.headerBytes),
+  });
+  app.server.maxConnections = limits.connections;
+  app.decorateRequest('caller', undefined);
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, bytes, done) => {
+    try {
+      done(null, parseBody(bytes as Buffer));
+    } catch (error) {
+      done(error as ReeveError);
+    }
+  });
+  app.addHook('onRequest', async (request, reply) => {
+    setHeaders(request, reply);
+    admit(request);
+  });
+  if (options.log !== undefined) logAnswers(app, options.log);
+  app.setErrorHandler((error, request, reply) => fail(error, request, reply));
+  app.setNotFoundHandler((request) => {
+    throw noRoute(request.method, request.url);
+  });
+  for (const group of groups) addGroup(app, group, stopping);
+  return app;
+
+  /** @throws HttpFailure 401, 403 */
+  function admit(request: FastifyRequest): void {
+    refuseForeign(request.headers, { host: options.listen.host, names: options.names });
+    const { route } = request.routeOptions.config;
+    if (route?.open === true) return;
+    const group = groupFor(request);
+    request.caller =
+      group?.authenticate === undefined
+        ? authenticate(options.tokens, request.headers.authorization)
+        : group.authenticate(request.headers);
+  }
+
+  function groupFor(request: FastifyRequest): RouteGroup | undefined {
+    return request.routeOptions.config.group ?? groupOf(groups, request.url);
+  }
+
+  function fail(cause: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+    const error = errorOf(cause, {
+      requestId: request.id,
+      bodyBytesMax: request.routeOptions.bodyLimit ?? options.bodyBytesMax,
+      note: (text) => options.note(text),
+    });
+    const { failures } = groupFor(request) ?? options;
+    const { status, body } = failures.answer(error, request.method);
+    const headers = 'headers' in error ? (error.headers as Record<string, string>) : {};
+    return sendJson(reply.status(status).headers(headers), body);
+  }
+
+  /** What the framework refuses before any hook: our own refusals come first. */
+  function refuse(cause: unknown, request: FastifyRequest, reply: FastifyReply): void {
+    setHeaders(request, reply);
+    try {
+      admit(request);
+      fail(cause, request, reply);
+    } catch (error) {
+      fail(error, request, reply);
+    }
+  }
+}
+
+function setHeaders(request: FastifyRequest, reply: FastifyReply): void {
+  reply.headers({
+    'x-request-id': request.id,
+    'x-content-type-options': 'nosniff',
+    'cache-control': 'no-store',
+  });
+}
+
+/** A proxy's id for the request, if it is one that can stand in a log. */
+function givenId(header: string | readonly string[] | undefined): string | undefined {
+  return typeof header === 'string' && /^[\w.-]{1,100}$/.test(header) ? header : undefined;
+}
+
+function logAnswers(app: FastifyInstance, log: (line: string) => void): void {
+  app.addHook('onResponse', async (request, reply) => {
+    const entry = {
+      requestId: request.id,
+      method: request.method,
+      url: request.url,
+      status: reply.statusCode,
+      durationMs: reply.elapsedTime,
+      remote: request.ip,
+      caller: request.caller,
+    };
+    log(accessLine(entry, Date.now()));
+  });
+}
