@@ -84,6 +84,11 @@ function currentDirectory(): string {
 
 /** Who approves or decides: the flag, then the program's variable, then the user, then `unknown` (contract wrkr §c). */
 export function actorOf(ctx: CliContext, flag: string | undefined): string {
-  const candidates = [flag, ctx.env['REEVE_APPROVED_BY'], ctx.env['WRKR_APPROVED_BY'], ctx.env['USER']];
+  const given = flag?.trim() ?? '';
+  return given === '' ? defaultActor(ctx) : given;
+}
+
+export function defaultActor({ env }: CliContext): string {
+  const candidates = [env['REEVE_APPROVED_BY'], env['WRKR_APPROVED_BY'], env['USER']];
   return candidates.map((name) => name?.trim() ?? '').find((name) => name !== '') ?? 'unknown';
 }

@@ -41,7 +41,10 @@ export interface StreamReply {
 export interface QueryParameter {
   readonly description: string;
   /** `type` says how the text is read: string, integer, boolean, or array for one that may be repeated. */
-  readonly schema: { readonly type: 'string' | 'integer' | 'boolean' | 'array' };
+  readonly schema: {
+    readonly type: 'string' | 'integer' | 'boolean' | 'array';
+    readonly [word: string]: unknown;
+  };
 }
 
 export interface ResponseSpec {

@@ -131,6 +131,12 @@ export const ERRORS = {
     retry: true,
     hint: 'Name another address with --listen, or stop the program that holds this one.',
   },
+  E_SERVER_STOPPING: {
+    status: 503,
+    exit: 1,
+    retry: true,
+    hint: 'Try again once the server is back; what was recorded stays.',
+  },
   E_RUN_CHANGED: {
     status: 409,
     exit: 1,

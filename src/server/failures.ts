@@ -82,7 +82,5 @@ function protocolFailure(code: string | undefined, headerBytesMax: number): Http
     });
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
     return new HttpFailure(408, 'E_INVALID_INPUT_SCHEMA', 'the request did not arrive in time');
-  return new HttpFailure(400, 'E_INVALID_INPUT_SCHEMA', 'this is no HTTP request', {
-    ...(code === undefined ? {} : { cause: code }),
-  });
+  return new HttpFailure(400, 'E_INVALID_INPUT_SCHEMA', 'this is no HTTP request', { cause: code ?? null });
 }

@@ -38,7 +38,7 @@ export function addGroup(app: FastifyInstance, group: RouteGroup, stopping: Abor
 export function routePattern(path: string): string {
   return path
     .split(/\{(\w+)\}/)
-    .map((part, at) => (at % 2 === 1 ? `:${part}(^[^:/]+)` : part.replaceAll(':', '::')))
+    .map((part, at) => (at % 2 === 1 ? `:${part}(^[^:]+)` : part.replaceAll(':', '::')))
     .join('');
 }
 

@@ -5,6 +5,7 @@ import { DECISION_COMMANDS } from './table/decisions.ts';
 import { EVIDENCE_COMMANDS } from './table/evidence.ts';
 import { JOB_COMMANDS } from './table/jobs.ts';
 import { PROGRAM_COMMANDS } from './table/program.ts';
+import { SERVE_COMMANDS } from './table/serve.ts';
 import { STORE_COMMANDS } from './table/store.ts';
 
 /** In the order of the command map. */
@@ -13,6 +14,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   ...DECISION_COMMANDS,
   ...EVIDENCE_COMMANDS,
   ...ACCEPTANCE_COMMANDS,
+  ...SERVE_COMMANDS,
   ...STORE_COMMANDS,
   ...PROGRAM_COMMANDS,
 ];

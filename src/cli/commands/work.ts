@@ -14,14 +14,15 @@ export const work: CommandHandler = async (ctx, { flags }) => {
   }
   const jobs = await ctx.jobs();
   const seen = new Map<string, string>();
-  const worker = workerOf(jobs, 'work', (jobId) => {
+  const onChange = (jobId: string): void => {
     const state = jobs.engine.peek(jobId);
     if (state === undefined) return;
     const status = statusOf(state.standing);
     if (seen.get(jobId) === status) return;
     seen.set(jobId, status);
     if (!ctx.json) jobs.note(`${jobId} ${status}`);
-  });
+  };
+  const worker = workerOf(jobs, 'work', { onChange });
   if (!ctx.json)
     jobs.note(
       `${ctx.program} work: queue=${DEFAULT_QUEUE} concurrency=${concurrency} store=${ctx.storeRoot}`,

@@ -43,7 +43,10 @@ export function runSurroundings(jobs: Jobs, jobId: string, cwd: string): RunSurr
 export function workerOf(
   jobs: Jobs,
   prefix: 'dispatch' | 'work',
-  onChange?: (jobId: string) => void,
+  told: {
+    readonly onChange?: ((jobId: string) => void) | undefined;
+    readonly onFailure?: (jobId: string, error: Error) => void;
+  } = {},
 ): Worker {
   return new Worker({
     engine: jobs.engine,
@@ -54,8 +57,9 @@ export function workerOf(
     environmentOf: (rules) => captureFingerprint(rules, jobs.surroundings),
     onChange: (jobId) => {
       jobs.directories.touch(jobId);
-      onChange?.(jobId);
+      told.onChange?.(jobId);
     },
+    ...(told.onFailure === undefined ? {} : { onFailure: told.onFailure }),
   });
 }
 

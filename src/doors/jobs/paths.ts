@@ -10,11 +10,16 @@ import { ReeveError } from '../../model/errors.ts';
 export async function resolveUserPath(path: string, cwd: string, field: string): Promise<string> {
   requirePath(path, field);
   if (isAbsolute(path)) return resolve(path);
+  const target = await resolveInside(path, cwd);
+  if (target === undefined) throw refusal(field, path, 'leaves the working directory');
+  return target;
+}
+
+/** A relative path after symlinks; it need not exist. Undefined: it leads out of the working directory. */
+export async function resolveInside(path: string, cwd: string): Promise<string | undefined> {
   const root = await realpath(cwd);
   const target = await resolveLinks(resolve(root, path));
-  if (target === undefined || !isInside(root, target))
-    throw refusal(field, path, 'leaves the working directory');
-  return target;
+  return target !== undefined && isInside(root, target) ? target : undefined;
 }
 
 /**

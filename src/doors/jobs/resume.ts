@@ -43,7 +43,7 @@ export async function beginResume(jobs: Jobs, given: ResumeOptions): Promise<() 
   }
   if (options.takeover) await expireDead(jobs, state);
   await settleDone(jobs, state, options);
-  const worker = workerOf(jobs, 'dispatch', options.onChange);
+  const worker = workerOf(jobs, 'dispatch', { onChange: options.onChange });
   const claimed = await claimOrExplain();
   if (claimed !== undefined && !isTerminal(claimed.state.standing)) {
     if (options.queue) {

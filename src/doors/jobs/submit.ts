@@ -129,7 +129,7 @@ export async function runJob(
   signal: AbortSignal,
   onChange?: (jobId: string) => void,
 ): Promise<Ran> {
-  const worker = workerOf(jobs, 'dispatch', onChange);
+  const worker = workerOf(jobs, 'dispatch', { onChange });
   const claimed = await worker.claim(jobId);
   if (claimed !== undefined && !isTerminal(claimed.state.standing)) await worker.drive(claimed.lease, signal);
   return ran(jobs, jobId, signal);

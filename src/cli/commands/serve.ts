@@ -1,0 +1,88 @@
+import { defaultActor } from '../context.ts';
+import type { CliContext, CommandHandler } from '../command.ts';
+import { jobFailures } from '../../doors/jobs/http-failures.ts';
+import type { JobService } from '../../doors/jobs/http-service.ts';
+import { jobRoutes } from '../../doors/jobs/routes.ts';
+import { JobRunner } from '../../doors/jobs/runner.ts';
+import { openApi } from '../../server/openapi.ts';
+import { startServer, type RunningServer } from '../../server/server.ts';
+import { serviceGroup } from '../../server/service.ts';
+import { jsonText } from '../output.ts';
+import { serveSettings, type ServeSettings } from '../serve-settings.ts';
+import { outDirOf } from './verify.ts';
+
+/** How long requests may take to finish once it is told to stop, milliseconds. */
+const STOP_MS = 10_000;
+
+export const serve: CommandHandler = async (ctx, { flags }) => {
+  const failures = jobFailures({
+    version: ctx.version,
+    strict: flags.on('strict-status'),
+    nowMs: () => Date.now(),
+  });
+  const opened: { service?: JobService } = {};
+  const routes = jobRoutes(() => {
+    if (opened.service === undefined) throw new TypeError('a request came before the service was there');
+    return opened.service;
+  }, failures);
+  const about = { groups: [routes], failures, title: ctx.program, version: ctx.version };
+  if (flags.on('print-openapi')) {
+    const groups = [routes, serviceGroup({ ...about, isReady: async () => true })];
+    ctx.stdout.write(jsonText(openApi({ ...about, groups })));
+    return {};
+  }
+  const settings = await serveSettings(ctx, flags);
+  const jobs = await ctx.jobs();
+  const runner = new JobRunner(jobs, settings.concurrency);
+  opened.service = {
+    jobs,
+    runner,
+    outDir: outDirOf(ctx, flags),
+    defaultActor: defaultActor(ctx),
+    namedCallers: settings.namedCallers,
+    stopping: ctx.signal,
+  };
+  const server = await startServer({
+    ...about,
+    listen: settings.listen,
+    tokens: settings.tokens,
+    names: settings.names,
+    bodyBytesMax: settings.maxBodyBytes,
+    note: (text) => jobs.note(text),
+    async isReady() {
+      await jobs.engine.store.list({ limit: 1 });
+      return !ctx.signal.aborted;
+    },
+    ...(flags.on('log') ? { log: (line: string) => ctx.stderr.write(line) } : {}),
+  });
+  runner.start();
+  announce(ctx, server, settings);
+  await aborted(ctx.signal);
+  await Promise.all([runner.stop(String(ctx.signal.reason)), server.stop(STOP_MS)]);
+  return {};
+};
+
+/** For whoever waits for it: the first line that it prints. */
+function announce(ctx: CliContext, { address }: RunningServer, settings: ServeSettings): void {
+  const line = `${ctx.program} serve listening on ${address}\n`;
+  if (!ctx.json) {
+    ctx.stdout.write(line);
+    return;
+  }
+  ctx.stderr.write(line);
+  ctx.stdout.write(
+    jsonText({
+      allow_non_loopback: settings.allowNonLoopback,
+      auth_enabled: settings.tokens.length > 0,
+      listen: address,
+      max_body_bytes: settings.maxBodyBytes,
+    }),
+  );
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,114 @@
+/** What `serve` is set up with: flags, then the environment. Everything is checked before the store is opened. */
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { serveProblems } from '../doors/serve-rules.ts';
+import { ReeveError } from '../model/errors.ts';
+import { readApprovers, TOKEN_PATTERN } from '../server/approvers.ts';
+import { parseListen, type ListenAddress } from '../server/listen.ts';
+import { hashOf, type KnownToken } from '../server/tokens.ts';
+import type { CliContext, Flags } from './command.ts';
+
+const LISTEN_DEFAULT = '127.0.0.1:9488';
+const BODY_BYTES_DEFAULT = 1_048_576;
+const BODY_BYTES_LIMIT = 64 * 1_048_576;
+const TOKEN_VARIABLES = ['REEVE_SERVE_AUTH_TOKEN', 'WRKR_SERVE_AUTH_TOKEN'];
+const CONCURRENCY_DEFAULT = 4;
+const CONCURRENCY_MAX = 256;
+
+export interface ServeSettings {
+  readonly listen: ListenAddress;
+  readonly allowNonLoopback: boolean;
+  readonly tokens: readonly KnownToken[];
+  readonly namedCallers: boolean;
+  readonly names: readonly string[];
+  readonly maxBodyBytes: number;
+  readonly concurrency: number;
+}
+
+/** @throws ReeveError E_INVALID_INPUT_SCHEMA; E_UNSAFE_OPERATION for a server that others reach unprotected (W66). */
+export async function serveSettings(ctx: CliContext, flags: Flags): Promise<ServeSettings> {
+  const listen = flags.text('listen') ?? LISTEN_DEFAULT;
+  const address = parseListen(listen);
+  const shared = await sharedToken(ctx, flags);
+  const given = flags.number('max-body-bytes');
+  const allowNonLoopback = flags.on('allow-non-loopback');
+  const problems = serveProblems({
+    listen,
+    allowNonLoopback,
+    ...(shared === undefined ? {} : { authToken: shared }),
+    ...(given === undefined ? {} : { maxBodyBytes: given }),
+  });
+  if (problems.length > 0) {
+    throw new ReeveError('E_UNSAFE_OPERATION', problems.join('; '), { listen, problems });
+  }
+  const approvers = flags.text('approvers');
+  const known = approvers === undefined ? [] : await readApprovers(resolve(ctx.cwd, approvers));
+  return {
+    listen: address,
+    allowNonLoopback,
+    tokens: [
+      ...known,
+      ...(shared === undefined ? [] : [{ sha256: hashOf(requireToken(shared)), name: undefined }]),
+    ],
+    namedCallers: approvers !== undefined,
+    names: flags.texts('allow-host'),
+    maxBodyBytes: within('max-body-bytes', given ?? BODY_BYTES_DEFAULT, 1, BODY_BYTES_LIMIT),
+    concurrency: within(
+      'concurrency',
+      flags.number('concurrency') ?? CONCURRENCY_DEFAULT,
+      0,
+      CONCURRENCY_MAX,
+    ),
+  };
+}
+
+/** The token that all share. Commands of steps inherit our environment: it is taken out of there (I9). */
+async function sharedToken(ctx: CliContext, flags: Flags): Promise<string | undefined> {
+  const inEnvironment = TOKEN_VARIABLES.map((name) => ctx.env[name]).find(
+    (text) => text !== undefined && text !== '',
+  );
+  for (const name of TOKEN_VARIABLES) delete process.env[name];
+  const inArguments = flags.text('auth-token');
+  const file = flags.text('auth-token-file');
+  if (inArguments !== undefined && file !== undefined) {
+    throw new ReeveError('E_INVALID_INPUT_SCHEMA', '--auth-token and --auth-token-file exclude each other', {
+      flag: '--auth-token',
+    });
+  }
+  if (inArguments !== undefined) {
+    ctx.stderr.write(
+      'warning: a token in the arguments is in the process list for every user; use --auth-token-file\n',
+    );
+  }
+  return file === undefined ? (inArguments ?? inEnvironment) : tokenIn(resolve(ctx.cwd, file));
+}
+
+/** An empty one would protect nothing. @throws ReeveError E_INVALID_INPUT_SCHEMA, without the token */
+function requireToken(token: string): string {
+  if (new RegExp(TOKEN_PATTERN).test(token)) return token;
+  throw new ReeveError(
+    'E_INVALID_INPUT_SCHEMA',
+    'a token is 1 to 4096 visible ASCII characters, without blanks',
+    { flag: '--auth-token' },
+  );
+}
+
+async function tokenIn(path: string): Promise<string> {
+  try {
+    return (await readFile(path, 'utf8')).trim();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new ReeveError('E_INVALID_INPUT_SCHEMA', `the token file ${path} cannot be read (${code})`, {
+      flag: '--auth-token-file',
+      file: path,
+    });
+  }
+}
+
+function within(flag: string, value: number, least: number, most: number): number {
+  if (value >= least && value <= most) return value;
+  throw new ReeveError('E_INVALID_INPUT_SCHEMA', `--${flag} must be ${least} to ${most}, not ${value}`, {
+    flag: `--${flag}`,
+    value,
+  });
+}
