@@ -59,6 +59,7 @@ function groupOf(name: string, more: Partial<RouteGroup> = {}): RouteGroup {
   };
 }
 
+// oxlint-disable-next-line no-empty-pattern -- a fixture names what it builds on, here nothing
 const test = base.extend('start', async ({}, { onCleanup }) => {
   const running: RunningServer[] = [];
   onCleanup(async () => {
@@ -313,7 +314,7 @@ test('HTTP/1.0, pipelining and connections at rest are served', async ({ start }
   expect(statuses(await talk(address, 'GET /healthz HTTP/1.0\r\nHost: evil.example\r\n\r\n'))).toEqual([403]);
   expect(statuses(await talk(address, `GET /healthz HTTP/1.1\r\n\r\n`))).toEqual([400]);
   const one = `GET /healthz HTTP/1.1\r\n${HOST}\r\n`;
-  const three = await talk(address, `${one}GET /nope HTTP/1.1\r\n${HOST}\r\n`, `${one}`);
+  const three = await talk(address, `${one}GET /nope HTTP/1.1\r\n${HOST}\r\n`, one);
   expect(statuses(three)).toEqual([200, 404, 200]); // and the server closes it once it has been idle
 });
 
