@@ -2,7 +2,7 @@ import type { ReeveError } from '../model/errors.ts';
 import type { JsonObject } from '../model/json.ts';
 import { escapeControls } from '../model/visible-text.ts';
 
-export { escapeControls } from '../model/visible-text.ts';
+export { escapeControls };
 
 /** Several lines of data, each shown safely; a last newline makes no line. */
 export function escapeLines(text: string): string[] {

@@ -7,6 +7,7 @@ import { JOB_COMMANDS } from './table/jobs.ts';
 import { PROGRAM_COMMANDS } from './table/program.ts';
 import { SERVE_COMMANDS } from './table/serve.ts';
 import { STORE_COMMANDS } from './table/store.ts';
+import { STORY_COMMANDS } from './table/story.ts';
 
 /** In the order of the command map. */
 export const COMMANDS: readonly CommandSpec[] = [
@@ -15,6 +16,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   ...EVIDENCE_COMMANDS,
   ...ACCEPTANCE_COMMANDS,
   ...SERVE_COMMANDS,
+  ...STORY_COMMANDS,
   ...STORE_COMMANDS,
   ...PROGRAM_COMMANDS,
 ];

@@ -1,18 +1,10 @@
 /** Budgets as bars: how much of a limit is used. */
 import type { BudgetView } from '../../doors/jobs/view.ts';
-import type { UsageKey } from '../../model/usage.ts';
+import { amountText, BUDGET_NAMES } from '../../evidence/amounts.ts';
 import type { Style } from './colour.ts';
 import { styled, type Span } from './text.ts';
-import { duration } from './time.ts';
 
-export const BUDGET_NAMES: Readonly<Record<UsageKey, string>> = {
-  wallMs: 'running time',
-  steps: 'steps',
-  toolCalls: 'tool calls',
-  retries: 'retries',
-  tokens: 'tokens',
-  costMicros: 'cost',
-};
+export { BUDGET_NAMES };
 
 /** Full only when all is used, empty only when nothing is. */
 export function bar(used: number, limit: number, cells: number, style: Style = 'plain'): Span[] {
@@ -33,13 +25,9 @@ export function budgetStyle({ used, limit }: BudgetView): Style {
 
 /** `8 of 10`, `12s of 1m 00s`, `$0.40 of $2.00`. */
 export function budgetText({ key, used, limit }: BudgetView): string {
-  return limit === undefined ? amount(key, used) : `${amount(key, used)} of ${amount(key, limit)}`;
-}
-
-function amount(key: UsageKey, value: number): string {
-  if (key === 'wallMs') return duration(value);
-  if (key === 'costMicros') return `$${(value / 1_000_000).toFixed(value % 10_000 === 0 ? 2 : 4)}`;
-  return String(value).replaceAll(/\B(?=(\d{3})+$)/g, ',');
+  return limit === undefined
+    ? amountText(key, used)
+    : `${amountText(key, used)} of ${amountText(key, limit)}`;
 }
 
 /** The limit that will be reached first. */

@@ -15,6 +15,8 @@ export interface Look {
   readonly width: number;
   /** The process that holds the lease is not there any more. */
   readonly workerGone?: boolean;
+  /** A moment of a story: nothing can be done about it any more, and leases are not told apart from their renewals. */
+  readonly isPast?: boolean;
   /** Stands for a running step in a view that moves. */
   readonly spinner?: string;
 }
@@ -55,7 +57,7 @@ export function jobLines(view: JobView, look: Look): Line[] {
     budgetLines(view, look),
     checkpointLines(view, look, CHECKPOINTS_MAX),
     reasonLines(view, look),
-    nextLines(view, look),
+    look.isPast === true ? [] : nextLines(view, look),
   ]);
 }
 
@@ -79,7 +81,7 @@ export function liveLines(view: JobView, look: Look, rows: number): Line[] {
   return (isHigh ? sections([header, steps, ...more]) : [...header, ...steps]).slice(0, Math.max(0, rows));
 }
 
-function headerLines(view: JobView, { nowMs, workerGone = false }: Look): Line[] {
+function headerLines(view: JobView, { nowMs, workerGone = false, isPast = false }: Look): Line[] {
   const { jobId, name, status, runningMs, steps, updatedAtMs, worker } = view;
   const done = steps.filter(({ state }) => state === 'succeeded').length;
   const facts = [
@@ -95,6 +97,7 @@ function headerLines(view: JobView, { nowMs, workerGone = false }: Look): Line[]
   ];
   const lines: Line[] = [title, [styled(facts.join(' · '), 'dim')]];
   if (worker === undefined) return lines;
+  if (isPast) return [...lines, [styled(`worker ${worker.name}`, 'dim')]];
   const leftMs = worker.untilMs - nowMs;
   const lease =
     leftMs > 0 ? `lease ends in ${duration(leftMs)}` : `lease ended ${ago(worker.untilMs, nowMs)}`;
@@ -209,14 +212,17 @@ export function stepTime(step: StepView, nowMs: number): string | undefined {
   return stepState(step).text === 'running' ? duration(nowMs - startedAtMs) : undefined;
 }
 
-function decisionLines({ jobId, openDecisions, checkpoints }: JobView, { call, width }: Look): Line[] {
+function decisionLines(
+  { jobId, openDecisions, checkpoints }: JobView,
+  { call, width, isPast = false }: Look,
+): Line[] {
   if (openDecisions.length === 0) return [];
   const asked = new Map(checkpoints.map(({ id, summary }) => [id, summary]));
   return [
     [styled('Waits for approval', 'bold')],
     ...openDecisions.flatMap((id): Line[] => [
       ...textLines(`${id}  ${asked.get(id) ?? ''}`, 'yellow', width, '  '),
-      ['    ', styled(approveCommand(call, jobId, id), 'command')],
+      ...(isPast ? [] : [['    ', styled(approveCommand(call, jobId, id), 'command')]]),
     ]),
   ];
 }

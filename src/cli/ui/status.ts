@@ -15,7 +15,15 @@ export async function renderStatus(ctx: CliContext, jobs: Jobs, jobId: string): 
 
 /** The whole view. Lines may be longer than the terminal is wide where cutting would spoil a command. */
 export function statusLines(ctx: CliContext, view: JobView, nowMs: number): string[] {
-  const look = lookOf(ctx, view, nowMs);
+  return linesOf(ctx, view, lookOf(ctx, view, nowMs));
+}
+
+/** The same view of a moment in a pack. */
+export function pastLines(ctx: CliContext, view: JobView, nowMs: number): string[] {
+  return linesOf(ctx, view, pastLook(ctx, nowMs));
+}
+
+function linesOf(ctx: CliContext, view: JobView, look: Look): string[] {
   const palette = paletteFor(ctx.stdout, ctx.env);
   return jobLines(view, look).map((line) => {
     const isCommand = line.some((span) => styleOf(span) === 'command');
@@ -30,4 +38,9 @@ export function lookOf(ctx: CliContext, view: JobView, nowMs: number): Look {
     width: widthOf(ctx.stdout),
     workerGone: view.worker !== undefined && isDeadWorker(view.worker.name),
   };
+}
+
+/** Nothing is asked of this machine: the worker was a process of another time, and maybe of another place. */
+export function pastLook(ctx: CliContext, nowMs: number): Look {
+  return { call: callOf(ctx), nowMs, width: widthOf(ctx.stdout), isPast: true };
 }

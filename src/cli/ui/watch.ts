@@ -9,6 +9,7 @@ import type { CliContext } from '../command.ts';
 import { ChangeLog, type Change } from './changes.ts';
 import { paletteFor } from './colour.ts';
 import { liveLines } from './job.ts';
+import { isQuit, listenForKeys } from './keys.ts';
 import { callOf, nextCommands } from './next.ts';
 import { FRAMES } from './progress.ts';
 import { isLive, LiveBlock } from './screen.ts';
@@ -218,7 +219,9 @@ class LiveReader extends StillReader {
     super(ctx, source);
     this.#ctx = ctx;
     this.#source = source;
-    this.#unlisten = listenForQuit(() => wake.end());
+    this.#unlisten = listenForKeys((key) => {
+      if (isQuit(key)) wake.end();
+    });
     this.#block = new LiveBlock(ctx.stdout, ctx.env);
     ctx.stdout.on('resize', this.#redraw);
   }
@@ -250,27 +253,4 @@ class LiveReader extends StillReader {
     const help: Line[] = rows >= 6 ? [[], [styled('q quits; the job goes on', 'dim')]] : [];
     this.#block.draw([...liveLines(this.#view, look, rows - help.length), ...help]);
   };
-}
-
-/** Raw mode until the returned function is called, or the process ends. */
-function listenForQuit(onQuit: () => void): () => void {
-  const { stdin } = process;
-  if (!stdin.isTTY) return () => undefined;
-  const onKey = (keys: Buffer): void => {
-    if (['q', 'Q', '\u0003', '\u0004'].some((key) => keys.includes(key))) onQuit();
-  };
-  let isListening = true;
-  const restore = (): void => {
-    if (!isListening) return;
-    isListening = false;
-    process.off('exit', restore);
-    stdin.off('data', onKey);
-    stdin.setRawMode(false);
-    stdin.pause();
-  };
-  process.once('exit', restore);
-  stdin.setRawMode(true);
-  stdin.on('data', onKey);
-  stdin.resume();
-  return restore;
 }

@@ -3,6 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ReeveError } from '../../model/errors.ts';
 import type { JsonObject } from '../../model/json.ts';
+import type { RunState } from '../../model/state.ts';
 import type { ListPosition, RunHead } from '../../store/run-store.ts';
 import { isJobId } from './job-id.ts';
 import { importJob, jobState, requireJob, runSpecOf, type Jobs } from './jobs.ts';
@@ -15,12 +16,24 @@ export async function statusResponse(jobs: Jobs, id: string): Promise<JsonObject
   const state = await jobState(jobs, id);
   const row = (await jobs.engine.store.work(state.id)).find(({ node }) => node === state.spec.rootId);
   const holds = row?.worker != null && row.leaseId != null && row.untilMs != null;
+  const lease = holds ? { worker: row.worker, leaseId: row.leaseId, untilMs: row.untilMs } : undefined;
+  return statusDocument(state, jobs.version, lease);
+}
+
+export interface HeldLease {
+  readonly worker: string;
+  readonly leaseId: string;
+  readonly untilMs: number;
+}
+
+/** A state as a `wrkr.status_response`. @param lease of the whole job, while somebody holds it. */
+export function statusDocument(state: RunState, version: string, lease: HeldLease | undefined): JsonObject {
   const { environment, reasonCodes } = state;
   return {
     schema_id: 'wrkr.status_response',
     schema_version: 'v1',
     created_at: formatTime(state.lastAtMs),
-    producer_version: jobs.version,
+    producer_version: version,
     job_id: state.id,
     status: statusOf(state.standing),
     summary: state.checkpoints.lastSummary,
@@ -28,9 +41,15 @@ export async function statusResponse(jobs: Jobs, id: string): Promise<JsonObject
     ...(environment === undefined
       ? {}
       : { environment_hash: environment.hash, environment_rules: environment.rules }),
-    ...(holds
-      ? { lease: { worker_id: row.worker, lease_id: row.leaseId, expires_at: formatTime(row.untilMs) } }
-      : {}),
+    ...(lease === undefined
+      ? {}
+      : {
+          lease: {
+            worker_id: lease.worker,
+            lease_id: lease.leaseId,
+            expires_at: formatTime(lease.untilMs),
+          },
+        }),
   };
 }
 

@@ -65,38 +65,12 @@ interface StepFacts {
   lastOutcome?: AttemptOutcome;
 }
 
-/** Follows a job: `refresh` reads only the events since the last time. */
-export class JobViewer {
-  readonly #jobs: Jobs;
-  readonly #jobId: string;
+/** Gathers what views show beyond the state. */
+export class ViewFold {
   readonly #steps = new Map<string, StepFacts>();
   readonly #checkpoints: CheckpointView[] = [];
-  #spec: RunSpec | undefined;
-  #seen = 0;
 
-  constructor(jobs: Jobs, jobId: string) {
-    this.#jobs = jobs;
-    this.#jobId = jobId;
-  }
-
-  async refresh(): Promise<JobView> {
-    const state = await jobState(this.#jobs, this.#jobId);
-    this.#spec ??= await runSpecOf(this.#jobs, state.id);
-    for (;;) {
-      const events = await this.#jobs.engine.events(state.id, this.#seen, 2000, SHOWN);
-      for (const recorded of events) this.#note(recorded);
-      this.#seen = events.at(-1)?.seq ?? this.#seen;
-      if (events.length < 2000) break;
-    }
-    const row = (await this.#jobs.engine.store.work(state.id)).find(({ node }) => node === state.spec.rootId);
-    return this.#view(
-      state,
-      this.#spec,
-      row?.worker != null && row.untilMs != null ? { name: row.worker, untilMs: row.untilMs } : undefined,
-    );
-  }
-
-  #note({ seq, atMs, event }: RecordedEvent): void {
+  note({ seq, atMs, event }: RecordedEvent): void {
     switch (event.type) {
       case 'attempt_started': {
         const { endedAtMs: _, ...before } = this.#steps.get(event.node) ?? { attempts: 0 };
@@ -129,9 +103,10 @@ export class JobViewer {
     }
   }
 
-  #view(state: RunState, spec: RunSpec, worker: JobView['worker']): JobView {
+  /** @param nowMs instant of the view: a running job has used time since its last event. */
+  view(state: RunState, spec: RunSpec, nowMs: number, worker?: JobView['worker']): JobView {
     const open = openDecisions(state);
-    const usage = usageAt(state, this.#jobs.engine.clock.nowMs());
+    const usage = usageAt(state, nowMs);
     const keys: readonly UsageKey[] = ['wallMs', 'steps', 'toolCalls', 'retries', 'tokens', 'costMicros'];
     return {
       jobId: state.id,
@@ -143,7 +118,7 @@ export class JobViewer {
       updatedAtMs: state.lastAtMs,
       runningMs: usage.wallMs,
       steps: spec.nodes.map((node, index) => this.#step(state, node.id, node.name ?? node.id, index, open)),
-      checkpoints: this.#checkpoints,
+      checkpoints: [...this.#checkpoints],
       openDecisions: open.map(({ checkpoint }) => checkpointId(checkpoint)),
       budget: keys.map((key) => {
         const limit = state.limits[key];
@@ -173,6 +148,36 @@ export class JobViewer {
       attempts: 0,
       ...facts,
     };
+  }
+}
+
+/** Follows a job: `refresh` reads only the events since the last time. */
+export class JobViewer {
+  readonly #jobs: Jobs;
+  readonly #jobId: string;
+  readonly #fold = new ViewFold();
+  #spec: RunSpec | undefined;
+  #seen = 0;
+
+  constructor(jobs: Jobs, jobId: string) {
+    this.#jobs = jobs;
+    this.#jobId = jobId;
+  }
+
+  async refresh(): Promise<JobView> {
+    const { engine } = this.#jobs;
+    const state = await jobState(this.#jobs, this.#jobId);
+    this.#spec ??= await runSpecOf(this.#jobs, state.id);
+    for (;;) {
+      const events = await engine.events(state.id, this.#seen, 2000, SHOWN);
+      for (const recorded of events) this.#fold.note(recorded);
+      this.#seen = events.at(-1)?.seq ?? this.#seen;
+      if (events.length < 2000) break;
+    }
+    const row = (await engine.store.work(state.id)).find(({ node }) => node === state.spec.rootId);
+    const worker =
+      row?.worker != null && row.untilMs != null ? { name: row.worker, untilMs: row.untilMs } : undefined;
+    return this.#fold.view(state, this.#spec, engine.clock.nowMs(), worker);
   }
 }
 
