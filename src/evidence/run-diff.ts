@@ -219,7 +219,7 @@ function stepDiffs(a: readonly StoryStep[], b: readonly StoryStep[]): StepDiff[]
 }
 
 /** Several steps of one name are told apart by their place among them. */
-function byName(steps: readonly StoryStep[]): Map<string, StoryStep> {
+export function byName(steps: readonly StoryStep[]): Map<string, StoryStep> {
   const found = new Map<string, StoryStep>();
   for (const step of steps) {
     let key = step.name;

@@ -8,6 +8,7 @@ import type { Json, JsonObject } from '../model/json.ts';
 import type { AttemptOutcome, NodeSpec, NodeState, RequiredAction } from '../model/node.ts';
 import type { Fingerprint, RunSpec } from '../model/run-spec.ts';
 import { isTicking, nodeState, type RunState } from '../model/state.ts';
+import { isTerminal } from '../model/transitions.ts';
 import type { Usage } from '../model/usage.ts';
 import { describe, type EventGroup } from './describe.ts';
 import { readDocument, readJson } from './pack-reader.ts';
@@ -204,6 +205,8 @@ class StoryFold {
   #atMs = 0;
   #pace: Pace = 'waiting';
   #status: Status = 'queued';
+  /** What comes after the end, a worker that lets go, takes no time of the run. */
+  #isOver = false;
 
   add(recorded: RecordedEvent, type: string, state: RunState, spec: RunSpec | undefined): void {
     const { seq, atMs, event } = recorded;
@@ -252,12 +255,13 @@ class StoryFold {
     if (lostAtMs < atMs) this.#extend('unattended', lostAtMs, atMs);
     this.#atMs = Math.max(atMs, before);
     this.#status = statusOf(state.standing);
+    this.#isOver = isTerminal(state.standing);
     const isRunning = state.standing.phase === 'running';
     this.#pace = isTicking(state) ? 'running' : isRunning ? 'unattended' : 'waiting';
   }
 
   #extend(pace: Pace, fromMs: number, toMs: number): void {
-    if (toMs <= fromMs) return;
+    if (toMs <= fromMs || this.#isOver) return;
     const last = this.#spans.at(-1);
     if (last?.pace === pace && last.status === this.#status && last.toMs === fromMs)
       this.#spans[this.#spans.length - 1] = { ...last, toMs };

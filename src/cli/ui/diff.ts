@@ -1,8 +1,15 @@
 /** Why two runs differ, for a person and for a program. */
 import { amountText, BUDGET_NAMES, duration } from '../../evidence/amounts.ts';
 import { OUTCOMES } from '../../evidence/describe.ts';
-import type { AmountDiff, FieldDiff, Pair, RunDiff, Section, StepDiff } from '../../evidence/run-diff.ts';
-import type { RunStory } from '../../evidence/story.ts';
+import {
+  byName,
+  type AmountDiff,
+  type FieldDiff,
+  type Pair,
+  type RunDiff,
+  type Section,
+} from '../../evidence/run-diff.ts';
+import type { RunStory, StoryStep } from '../../evidence/story.ts';
 import type { Json } from '../../model/json.ts';
 import type { CliContext } from '../command.ts';
 import { paletteFor } from './colour.ts';
@@ -45,7 +52,7 @@ function linesOf(diff: RunDiff): Line[] {
     section('Limits', diff.limits.map(amountLine)),
     section('Environment', fieldLines(diff.environment)),
     eventLines(diff),
-    section('Steps', diff.steps.map(stepLine)),
+    section('Steps', stepLines(diff)),
     section(
       'Decisions',
       diff.decisions.map(({ decision, what, a: x, b: y }) => pairLine(`${decision}: ${what}`, x, y)),
@@ -112,11 +119,34 @@ function eventLines({ events, a, b }: RunDiff): Line[] {
   return [[styled(title, 'bold')], side('a', first.a, a), side('b', first.b, b)];
 }
 
-function stepLine({ step, what, a, b }: StepDiff): Line {
-  if (what === 'presence') return [`  ${step}: only in ${a === undefined ? 'b' : 'a'}`];
-  const word = (value: string | number | undefined): string | undefined =>
-    value === undefined ? undefined : what === 'outcome' ? (OUTCOMES[value] ?? `${value}`) : `${value}`;
-  return pairLine(`${step}: ${what}`, word(a), word(b));
+/** A line for each step that differs; neighbours that differ in the same way share one. */
+function stepLines({ a, b, steps }: RunDiff): Line[] {
+  const [inA, inB] = [byName(a.steps), byName(b.steps)];
+  const groups: { names: string[]; text: readonly [string, string] }[] = [];
+  for (const name of new Set(steps.map(({ step }) => step))) {
+    const text = [standing(inA.get(name)), standing(inB.get(name))] as const;
+    const last = groups.at(-1);
+    if (last?.text[0] === text[0] && last.text[1] === text[1]) last.names.push(name);
+    else groups.push({ names: [name], text });
+  }
+  const lines = groups.map(({ names, text }): Line => {
+    const more = names.length > 3 ? [`${names[0]} … ${names.at(-1)} (${names.length} steps)`] : names;
+    return pairLine(more.join(', '), ...text);
+  });
+  const shown = lines.slice(0, FIELDS_MAX);
+  return shown.length === lines.length
+    ? shown
+    : [...shown, [styled(`  … and ${lines.length - shown.length} more`, 'dim')]];
+}
+
+function standing(step: StoryStep | undefined): string {
+  if (step === undefined) return 'no such step';
+  const { state, attempts } = step;
+  const { outcome, exitCode = 0 } = attempts.at(-1) ?? {};
+  const word = state === 'succeeded' || outcome === undefined ? state : (OUTCOMES[outcome] ?? outcome);
+  const tries = attempts.length > 1 ? `, ${attempts.length} tries` : '';
+  const isOpen = attempts.length === 0 && (state === 'queued' || state === 'waiting');
+  return `${isOpen ? 'not started' : word === 'succeeded' ? 'done' : word}${exitCode === 0 ? '' : ` (exit ${exitCode})`}${tries}`;
 }
 
 function artifactLines({ artifacts }: RunDiff): Line[] {
@@ -144,7 +174,7 @@ function amountLine({ key, a, b, percent }: AmountDiff): Line {
 function timeLines({ times }: RunDiff): Line[] {
   const { running, unattended, waiting } = times;
   const line = (what: string, { a, b }: Pair<number>): Line[] => {
-    if (a === 0 && b === 0) return [];
+    if (duration(a) === duration(b)) return [];
     const percent = a === 0 ? '' : ` (${b >= a ? '+' : ''}${Math.round((1000 * (b - a)) / a) / 10}%)`;
     return [[styled(`  ${what}: ${duration(a)} → ${duration(b)}${percent}`, 'dim')]];
   };

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { isObject } from '../chain-entry.ts';
-import { duration } from '../amounts.ts';
+import { amountText, duration } from '../amounts.ts';
 import { footerText } from '../receipt.ts';
 import type { Status } from '../statuses.ts';
 import type { RunStory } from '../story.ts';
@@ -109,12 +109,12 @@ function head(story: RunStory): Markup {
   const approved = decisions.filter(({ approvals }) => approvals.length > 0).length;
   const waitedMs = spent.waiting + spent.unattended;
   const facts: readonly (readonly [string, string])[] = [
-    ['Steps done', `${done} of ${steps.length}`],
+    ['Steps done', `${amountText('steps', done)} of ${amountText('steps', steps.length)}`],
     ['Running', duration(spent.running)],
     ['Waiting', duration(waitedMs)],
     ['Decisions', decisions.length === 0 ? 'none' : `${approved} of ${decisions.length} approved`],
-    ['Tries again', String(used.retries)],
-    ...(used.costMicros > 0 ? [['Cost', `$${(used.costMicros / 1_000_000).toFixed(2)}`] as const] : []),
+    ['Retries', amountText('retries', used.retries)],
+    ...(used.costMicros > 0 ? [['Cost', amountText('costMicros', used.costMicros)] as const] : []),
   ];
   const [from, to] = [timeText(startedAtMs), timeText(endedAtMs)];
   return html`<p class="eyebrow">Run report</p>

@@ -6,7 +6,8 @@ import { timeText } from '../time.ts';
 import { cut, html, NONE, type Markup } from './markup.ts';
 
 /** What is shown of each list; the rest is counted. */
-const CHECKPOINTS_MAX = 200;
+const CHECKPOINTS_MAX = 60;
+const CHECKPOINTS_CAP = 200;
 const ARTIFACTS_MAX = 500;
 const FACTS_MAX = 100;
 const TEXT_MAX = 2000;
@@ -25,7 +26,7 @@ export function checkpoints(story: RunStory): Markup | undefined {
   const shown = all.filter(
     (each, at) => all.length <= CHECKPOINTS_MAX || at < half || at >= all.length - half || isImportant(each),
   );
-  const kept = shown.slice(0, 2 * CHECKPOINTS_MAX);
+  const kept = shown.slice(0, CHECKPOINTS_CAP);
   const left = all.length - kept.length;
   return html`<ol class="checkpoints">${kept.map((each) => checkpoint(each, story.startedAtMs))}</ol>${
     left === 0 ? NONE : html`<p class="quiet">${left} more are in the pack and not on this page.</p>`

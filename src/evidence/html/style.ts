@@ -63,8 +63,9 @@ caption{text-align:left;padding:0 0 .6rem}
 .legend svg{vertical-align:-2px;margin-right:.25rem;overflow:visible}
 .checkpoints{margin:0;padding:0;list-style:none}
 .checkpoints li{padding:.7rem 0 .7rem 1rem;border-left:2px solid var(--line)}
-.checkpoints .c-decision{border-left-color:var(--accent)}.checkpoints .c-blocked{border-left-color:var(--wait)}
+.checkpoints .c-plain .type{font-weight:400}.checkpoints .c-decision{border-left-color:var(--accent)}.checkpoints .c-blocked{border-left-color:var(--wait)}
 .checkpoints p{margin:.15rem 0;max-width:48rem}
+.checkpoints .c-plain{display:grid;grid-template-columns:20rem 1fr;gap:0 1rem;align-items:baseline;padding:.22rem 0 .22rem 1rem}
 .meta{display:flex;flex-wrap:wrap;gap:.1rem .9rem;color:var(--soft);font-size:.8125rem}
 .meta .type{font-weight:600;color:var(--ink)}
 .answer b{color:var(--accent);margin-right:.3rem}.answer.open b{color:var(--wait)}
@@ -92,6 +93,7 @@ ${['steps', 'decisions', 'checkpoints', 'worker', 'status', 'records']
 .json{color:var(--soft)}
 footer{margin:4rem 0 0;padding-top:1rem;border-top:1px solid var(--line);color:var(--soft);font-size:.875rem}
 @media (max-width:44rem){
+.checkpoints .c-plain{grid-template-columns:1fr;padding:.4rem 0 .4rem 1rem}
 body{padding:1.5rem 1rem 3rem}
 h1{font-size:1.5rem}
 .facts{display:grid;grid-template-columns:repeat(2,1fr);gap:1rem}

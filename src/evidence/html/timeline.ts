@@ -64,7 +64,7 @@ function jobRow(story: RunStory, scale: TimeScale, row: Row): Markup {
     html`<b>Job</b>`,
     label,
     bars,
-    html`${duration(story.endedAtMs - story.startedAtMs)} in all`,
+    html`${duration((story.spans.at(-1)?.toMs ?? story.endedAtMs) - story.startedAtMs)} in all`,
     'job',
   );
 }
@@ -170,7 +170,12 @@ function attemptBar(attempt: StoryAttempt, { endedAtMs, startedAtMs }: RunStory,
   const kind = kindOf(outcome, outcome === 'succeeded' ? 'succeeded' : '');
   const word = outcome === undefined ? 'not ended' : (OUTCOMES[outcome] ?? outcome);
   const told = `try ${number}: ${word}, from +${duration(fromMs - startedAtMs)} for ${duration(toMs - fromMs)}`;
-  return html`<rect class="b-${kind}" x="${n(x)}%" y="4" width="${widthOf(width)}" height="12" rx="2"><title>${told}</title></rect>`;
+  return html`<rect class="b-${kind}" x="${leftOf(x)}" y="4" width="${widthOf(width)}" height="12" rx="2"><title>${told}</title></rect>`;
+}
+
+/** Where a bar begins that is at least wide enough to be seen. */
+function leftOf(percent: number): string {
+  return `${n(Math.min(percent, 99.3))}%`;
 }
 
 /** At least wide enough to be seen. */
