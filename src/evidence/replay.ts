@@ -4,7 +4,6 @@
  * wrkr's lines.
  */
 import { evolve } from '../model/evolve.ts';
-import { ReeveError } from '../model/errors.ts';
 import type { RecordedEvent, RunEvent } from '../model/events.ts';
 import { genesisHash } from '../model/chain.ts';
 import type { JsonObject } from '../model/json.ts';
@@ -15,6 +14,7 @@ import { sha256 } from './hash.ts';
 import { countersOf, LineEvents, LineSteps } from './line-events.ts';
 import { LineCursor, mismatch, readDocument, readManifest } from './pack-reader.ts';
 import type { EventRecord } from './records.ts';
+import { telling } from './telling.ts';
 import { verifyJobpack, type Verified } from './verify.ts';
 import { ZipReader } from './zip-reader.ts';
 
@@ -63,7 +63,7 @@ export class PackReplay {
       const { producer_version: producer } = await readDocument(reader, 'job.json');
       const replay = new PackReplay(
         reader,
-        { jobId, manifestSha256, producerVersion: String(producer) },
+        { jobId, manifestSha256, producerVersion: producer as string },
         verified,
       );
       await replay.#lookAhead();
@@ -136,13 +136,7 @@ export class ReplayFold {
    * @throws ReeveError E_VERIFY_HASH_MISMATCH for an event that cannot follow the ones before it.
    */
   add(event: PackEvent): RecordedEvent {
-    const { seq } = event;
-    try {
-      return this.#add(event);
-    } catch (cause) {
-      if (cause instanceof ReeveError) throw cause;
-      throw mismatch(`event ${seq} of the pack cannot follow the events before it`, { seq }, cause);
-    }
+    return telling(`event ${event.seq} of the pack`, () => this.#add(event));
   }
 
   #add({ seq, atMs, record, own }: PackEvent): RecordedEvent {

@@ -12,7 +12,9 @@ import { sameJson } from './records.ts';
 import type { Trust } from './replay.ts';
 import { meaningOf, withoutEnvelope } from './run-meaning.ts';
 import type { Status } from './statuses.ts';
-import { ACCEPT_FACT, readStory, type Pace, type RunStory, type StoryStep } from './story.ts';
+import { readStory } from './read-story.ts';
+import { telling } from './telling.ts';
+import { ACCEPT_FACT, type Pace, type RunStory, type StoryStep } from './story.ts';
 
 export interface RunSide {
   readonly story: RunStory;
@@ -97,7 +99,12 @@ export async function readSide(path: string, trust: Trust): Promise<RunSide> {
   return { story, events };
 }
 
+/** @throws ReeveError E_VERIFY_HASH_MISMATCH for packs that tell of what no run has. */
 export function diffRuns(sideA: RunSide, sideB: RunSide): RunDiff {
+  return telling('the pack', () => compare(sideA, sideB));
+}
+
+function compare(sideA: RunSide, sideB: RunSide): RunDiff {
   const [a, b] = [sideA.story, sideB.story];
   const [specA, specB] = askedFor(a, b);
   const parts = {
@@ -152,17 +159,16 @@ function planOf({ spec }: RunStory): Json {
   return { steps: Object.fromEntries(steps.map(({ name, ...step }) => [name, step])) };
 }
 
-export function fieldDiffs(a: Json, b: Json, field = ''): FieldDiff[] {
+function fieldDiffs(a: Json, b: Json, field = ''): FieldDiff[] {
   if (sameJson(a, b)) return [];
   if (isObject(a) && isObject(b)) {
     const keys = [...new Set([...Object.keys(a), ...Object.keys(b)])].toSorted(compareBytes);
     return keys.flatMap((key) => childDiffs(a, b, key, field));
   }
   if (Array.isArray(a) && Array.isArray(b)) {
-    const [x, y] = [{ ...a }, { ...b }] as unknown as [JsonObject, JsonObject];
-    return Array.from({ length: Math.max(a.length, b.length) }, (_, at) => String(at)).flatMap((at) =>
-      childDiffs(x, y, at, field),
-    );
+    const [x, y] = [Object.fromEntries(a.entries()), Object.fromEntries(b.entries())];
+    const places = Object.keys(a.length > b.length ? x : y);
+    return places.flatMap((at) => childDiffs(x, y, at, field));
   }
   return [{ field: field || '/', a, b }];
 }

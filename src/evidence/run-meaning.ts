@@ -4,7 +4,7 @@
  * any of these, and what commands printed. What was asked for is compared by itself.
  */
 import type { RecordedEvent, RunEvent } from '../model/events.ts';
-import type { Json, JsonObject } from '../model/json.ts';
+import type { Json } from '../model/json.ts';
 import { canonicalJson } from '../model/canonical.ts';
 import type { Usage } from '../model/usage.ts';
 import { isObject } from './chain-entry.ts';
@@ -65,7 +65,7 @@ function said(event: RunEvent): object {
 
 export function withoutEnvelope(value: Json): Json {
   if (!isObject(value)) return value;
-  return Object.fromEntries(Object.entries(value).filter(([key]) => !ENVELOPE.has(key))) as JsonObject;
+  return Object.fromEntries(Object.entries(value).filter(([key]) => !ENVELOPE.has(key)));
 }
 
 function countsOf({ wallMs: _, ...counts }: Partial<Usage>): object {

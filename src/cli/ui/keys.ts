@@ -1,6 +1,7 @@
 /** Single keys from the terminal. */
 
 /** An arrow with its escape sequence, or one character. */
+// eslint-disable-next-line no-control-regex -- an escape sequence begins with one
 const KEYS = /\u001b[[O][A-D]|[\s\S]/g;
 
 export function isQuit(key: string): boolean {

@@ -70,7 +70,7 @@ export class Tape {
 }
 
 /** How long to wait for an event, milliseconds. @param gapMs how long it took. */
-export function pauseMs(gapMs: number, { speed, maxPauseMs }: Pace): number {
+function pauseMs(gapMs: number, { speed, maxPauseMs }: Pace): number {
   return Math.min(gapMs / speed, maxPauseMs);
 }
 

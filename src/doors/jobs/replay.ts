@@ -1,6 +1,7 @@
 /** A pack's job at any of its events, as `status` would have shown it then. No store, no clock: all times are the pack's. */
 import { describe } from '../../evidence/describe.ts';
 import type { PackEvent, PackReplay, ReplayFold } from '../../evidence/replay.ts';
+import { telling } from '../../evidence/telling.ts';
 import { ReeveError } from '../../model/errors.ts';
 import type { RecordedEvent } from '../../model/events.ts';
 import type { JsonObject } from '../../model/json.ts';
@@ -49,6 +50,10 @@ export class JobReplay {
   }
 
   add(event: PackEvent): ReplayStep {
+    return telling(`event ${event.seq} of the pack`, () => this.#add(event));
+  }
+
+  #add(event: PackEvent): ReplayStep {
     const applied = this.#fold.add(event);
     this.#view.note(applied);
     this.#note(applied);
@@ -72,12 +77,8 @@ export class JobReplay {
     const { state, spec } = this.#fold;
     if (spec === undefined) throw noRun(state.id);
     const lease = this.#held();
-    return this.#view.view(
-      state,
-      spec,
-      nowMs,
-      lease === undefined ? undefined : { name: lease.worker, untilMs: lease.untilMs },
-    );
+    const worker = lease === undefined ? undefined : { name: lease.worker, untilMs: lease.untilMs };
+    return telling('the pack', () => this.#view.view(state, spec, nowMs, worker));
   }
 
   /** The `wrkr.status_response` of that moment. A lease ends as it was granted: renewals leave no event. */

@@ -8,6 +8,7 @@ import { amountText, duration } from '../amounts.ts';
 import { footerText } from '../receipt.ts';
 import type { Status } from '../statuses.ts';
 import type { RunStory } from '../story.ts';
+import { telling } from '../telling.ts';
 import { timeText } from '../time.ts';
 import { curves } from './curves.ts';
 import { cut, html, Markup, NONE } from './markup.ts';
@@ -41,7 +42,12 @@ const STATUS_MARKS: Readonly<Record<Status, string>> = {
   canceled: '■',
 };
 
+/** @throws ReeveError E_VERIFY_HASH_MISMATCH for a pack that tells of what no run has. */
 export function htmlReport(story: RunStory, options: ReportOptions = {}): string {
+  return telling('the pack', () => page(story, options)).text;
+}
+
+function page(story: RunStory, options: ReportOptions): Markup {
   const hash = createHash('sha256').update(STYLE).digest('base64');
   const policy = `default-src 'none'; style-src 'sha256-${hash}'; base-uri 'none'; form-action 'none'`;
   const sections = [
@@ -60,7 +66,7 @@ export function htmlReport(story: RunStory, options: ReportOptions = {}): string
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${policy}">
+<meta http-equiv="Content-Security-Policy" content="${new Markup(policy)}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="referrer" content="no-referrer">
@@ -79,7 +85,7 @@ ${sections.map(({ markup }) => markup)}</main>
 <footer><p>This page is a view of the pack. The pack is the evidence.</p></footer>
 </body>
 </html>
-`.text;
+`;
 }
 
 interface Section {
