@@ -71,7 +71,7 @@ describe.concurrent('replay', () => {
       const state = emptyState('j');
       for (const event of await openEvents(await store.runs.events('j', 0, 10_000), store.blobs)) {
         evolve(state, event);
-        folded.push(canonicalJson(JSON.parse(encodeSnapshot(state)) as Any));
+        folded.push(canonicalJson(JSON.parse(encodeSnapshot(state))));
         state.fresh.length = 0;
       }
     } finally {
@@ -83,7 +83,7 @@ describe.concurrent('replay', () => {
       const fold = pack.fold();
       for await (const event of pack.events()) {
         fold.add(event);
-        replayed.push(canonicalJson(JSON.parse(encodeSnapshot(fold.state)) as Any));
+        replayed.push(canonicalJson(JSON.parse(encodeSnapshot(fold.state))));
       }
     } finally {
       await pack.close();

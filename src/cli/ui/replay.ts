@@ -24,7 +24,7 @@ const NEXT = new Set([' ', '\r', 'n', '\u001b[C', '\u001bOC']);
 const BACK = new Set(['b', 'p', '\u007f', '\u001b[D', '\u001bOD']);
 
 /** Events of a pack that can be gone through in both directions. The state before an event is folded anew. */
-export class Tape {
+class Tape {
   readonly #pack: PackReplay;
   readonly #events: readonly PackEvent[];
   #replay: JobReplay;
