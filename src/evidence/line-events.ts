@@ -44,7 +44,8 @@ export class LineSteps {
       actor: '',
       name,
       limits: {},
-      root: { id: ROOT, kind: 'composite', drive: 'plan', maxParallel: Math.max(1, this.#nodes.size) },
+      // All time in `running` counts, as it does when such a job is imported: these logs do not know who held it.
+      root: { id: ROOT, kind: 'composite' },
       nodes: [...this.#nodes.values()],
       labels: {},
     };

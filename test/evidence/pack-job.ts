@@ -49,7 +49,7 @@ export class PackJob {
   }
 
   /** From the beginning to an open decision, or to the end where there is none. */
-  toDecision(): this {
+  toDecision(worker: 'lives' | 'dies' = 'lives'): this {
     const where = {
       cwd: '/srv/here',
       jobDir: '/store/jobs/demo',
@@ -59,6 +59,7 @@ export class PackJob {
     };
     this.must({ type: 'create', spec: toRun(specOf(this.#steps), where) });
     this.#claim();
+    if (worker === 'dies') this.#die();
     this.#work();
     return this;
   }
@@ -99,6 +100,19 @@ export class PackJob {
   #claim(resume?: { by: string }): void {
     const claimant = { worker: 'dispatch-1', leaseId: 'lease-1-1', ttlMs: 30_000 };
     this.must({ type: 'claim', node: 'job', claimant, ...(resume === undefined ? {} : { resume }) });
+  }
+
+  /** The worker is lost in its first step; another one finds that the step was finished. */
+  #die(): void {
+    const [node = ''] = this.#state.ready.keys();
+    const epoch = this.#state.nodes.get('job')?.epoch ?? 0;
+    this.must({ type: 'start', node, epoch });
+    const seenMs = this.nowMs;
+    this.nowMs += 30_000;
+    this.must({ type: 'release', node: 'job', epoch, cause: 'expired', seenMs });
+    this.#claim();
+    const next = this.#state.nodes.get('job')?.epoch ?? 0;
+    this.must({ type: 'finish', node, attempt: 1, epoch: next, outcome: 'succeeded', usage: {} });
   }
 
   #work(): void {

@@ -59,6 +59,16 @@ describe('diff of runs', () => {
     expect(found.steps).toContainEqual({ step: 'publish', what: 'state', a: 'waiting', b: 'succeeded' });
   });
 
+  test('a crash is what happened, and no other outcome', async ({ dir }) => {
+    const found = await diff(dir, new PackJob('j', STEPS).toDecision(), later(STEPS).toDecision('dies'));
+    expect(found.differsIn).toEqual(['events']);
+    expect(found.events.first).toMatchObject({
+      a: { text: 'collect done' },
+      b: { text: 'dispatch-1 was lost; its lease on the job ended' },
+    });
+    expect(found.times.unattended).toEqual({ a: 0, b: 32_000 });
+  });
+
   test('other records of a door are told, their envelope aside', async ({ dir }) => {
     const [a, b] = [new PackJob().toEnd(), later().toEnd()];
     a.note({ verdict: 'allow', rule: 'r1', created_at: '2025-01-01T00:00:00Z', job_id: 'demo' });

@@ -2,6 +2,7 @@ import { parsePositiveDuration } from '../../doors/jobs/duration.ts';
 import { JobReplay, parsePlace, replayTo, type ReplayStep } from '../../doors/jobs/replay.ts';
 import { formatTime } from '../../doors/jobs/time.ts';
 import { PackReplay } from '../../evidence/replay.ts';
+import { telling } from '../../evidence/telling.ts';
 import { ReeveError } from '../../model/errors.ts';
 import type { CliContext, CommandHandler, Flags } from '../command.ts';
 import { escapeControls } from '../output.ts';
@@ -21,7 +22,10 @@ export const replay: CommandHandler = async (ctx, { args, flags }) => {
     try {
       if (place !== undefined) {
         const { replay: job, nowMs } = await replayTo(pack, place);
-        return { json: job.response(), text: pastLines(ctx, job.view(nowMs), nowMs) };
+        return telling('the pack', () => ({
+          json: job.response(),
+          text: pastLines(ctx, job.view(nowMs), nowMs),
+        }));
       }
       if (isLive(ctx.stdout, ctx)) await playPack(ctx, pack, pace);
       else await printSteps(ctx, pack);
@@ -62,7 +66,10 @@ async function printSteps(ctx: CliContext, pack: PackReplay): Promise<void> {
   };
   for await (const event of pack.events()) {
     const step = job.add(event);
-    lines.push(ctx.json ? `${JSON.stringify(recordOf(step))}\n` : `${textOf(step)}\n`);
+    const text = telling(`event ${event.seq} of the pack`, () =>
+      ctx.json ? JSON.stringify(recordOf(step)) : textOf(step),
+    );
+    lines.push(`${text}\n`);
     if (lines.length >= LINES_AT_A_TIME) flush();
   }
   flush();

@@ -100,7 +100,7 @@ h1{font-size:1.5rem}
 .facts dd{font-size:1.0625rem}
 .pairs div{grid-template-columns:1fr;gap:0;padding:.3rem 0}
 .gantt,.gantt tbody{display:block}.gantt caption{display:block}.gantt thead{position:absolute;left:-99rem}
-.gantt tr{display:grid;grid-template-columns:1fr auto;gap:0 1rem;padding:.35rem 0}
+.gantt tr{display:grid;grid-template-columns:minmax(6rem,1fr) minmax(0,max-content);gap:0 1rem;padding:.35rem 0}
 .gantt td,.gantt tbody th{display:block;padding:0}
 .gantt th{grid-row:1}.gantt td:nth-child(2){grid-row:2;grid-column:1/-1}.gantt td:last-child{grid-row:1;text-align:right}
 .gantt .worker td{padding-bottom:.4rem}
