@@ -103,6 +103,8 @@ export class StoryFold {
   #nodes(event: RunEvent, spec: RunSpec | undefined, state: RunState): void {
     if (event.type === 'nodes_added') this.#addSteps(event.nodes, state.nodes.get(event.parent)?.depth ?? 0);
     if ((event.type !== 'run_created' && event.type !== 'run_imported') || spec === undefined) return;
+    // The lines do not name limits, and those of the import held all along.
+    this.#curve = this.#curve.map((point) => ({ ...point, limits: spec.limits }));
     // Attempts that the lines told of belong to the same steps.
     const told = new Map(this.#steps);
     this.#steps.clear();

@@ -1,5 +1,5 @@
 // replay, diff and report html as they are used: real jobs, real packs, no store where none is needed.
-import { readFile, writeFile } from 'node:fs/promises';
+import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { openEvents } from '../../src/engine/event-codec.ts';
@@ -172,6 +172,19 @@ describe.concurrent('replay', () => {
       ['report', 'html', path, '--out', ''],
     ])
       expect(await home.fails(words), words.join(' ')).toMatchObject({ exit_code: 6 });
+  });
+
+  test('W34 an imported job is replayed from its first line on', async ({ home }) => {
+    const fixture = new URL('../fixtures/reference-store/jobs/demo_completed', import.meta.url);
+    await cp(fixture, home.jobDir('demo_completed'), { recursive: true });
+    const replay = async (place: string): Promise<string> =>
+      (await home.run(['replay', 'demo_completed', '--at', place], reeve(home))).stdout;
+    expect(await replay('cp_11')).toMatch(/2 of 3 steps done[\s\S]*judge +awaits approval/);
+    expect(await replay('evt_17')).toMatch(/publish +running/);
+    // More than status says of it: that reads only what came after the import.
+    expect(await replay('+1h')).toMatch(
+      /completed[\s\S]*publish +done +1 [\s\S]*cp_11[^\n]*approved by lead/,
+    );
   });
 
   test('a pack of the reference is replayed from its lines', async ({ home }) => {

@@ -25,7 +25,8 @@ function curve(key: UsageKey, { used, limits, curve: points }: RunStory, scale: 
   const peak = points.reduce((most, { used: at, limits: l }) => Math.max(most, at[key], l[key] ?? 0), 1);
   const top = peak * 1.08;
   const usedPath = path(points, scale, ({ used: at }) => at[key] / top);
-  const limitPath = limit === 0 ? '' : path(points, scale, ({ limits: at }) => (at[key] ?? 0) / top);
+  const limited = points.filter(({ limits: at }) => (at[key] ?? 0) > 0);
+  const limitPath = limit === 0 ? '' : path(limited, scale, ({ limits: at }) => (at[key] ?? 0) / top);
   const share = limit === 0 ? undefined : Math.round((100 * used[key]) / limit);
   const isOver = limit > 0 && used[key] > limit;
   const told =
