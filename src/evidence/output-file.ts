@@ -1,26 +1,35 @@
 /** A file that is there whole or not at all: written aside in its directory, synced, renamed, the directory synced. */
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { link, mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ReeveError } from '../model/errors.ts';
 import type { ByteSink } from './zip-writer.ts';
 
 const BUFFER_BYTES = 256 * 1024;
 
+export interface OutputOptions {
+  /** Default 0600. */
+  readonly mode?: number;
+  /** False: a file that is there stays, and the writing fails. */
+  readonly replace?: boolean;
+}
+
 /**
  * Makes the file and the directories above it (0600, 0750). Whatever fails, nothing new is left behind.
- * @throws ReeveError E_STORE_FULL, E_STORE_UNAVAILABLE when the place cannot be written; what `write` throws.
+ * @throws ReeveError E_STORE_FULL, E_STORE_UNAVAILABLE when the place cannot be written; E_INVALID_INPUT_SCHEMA when
+ * there is a file that must stay; what `write` throws.
  */
 export async function writeFileAtomically<T>(
   path: string,
   write: (sink: ByteSink) => Promise<T>,
+  { mode = 0o600, replace = true }: OutputOptions = {},
 ): Promise<T> {
   const folder = dirname(path);
   const aside = join(folder, `.tmp-${randomUUID()}`);
   try {
     await makeFolder(folder);
     try {
-      const file = await open(aside, 'wx', 0o600);
+      const file = await open(aside, 'wx', mode);
       let result: T;
       try {
         const sink = new BufferedSink(file);
@@ -30,7 +39,8 @@ export async function writeFileAtomically<T>(
       } finally {
         await file.close();
       }
-      await rename(aside, path);
+      if (replace) await rename(aside, path);
+      else await placeNew(aside, path);
       await syncFolder(folder);
       return result;
     } catch (error) {
@@ -45,6 +55,14 @@ export async function writeFileAtomically<T>(
 /** The same for a text. @throws ReeveError E_STORE_FULL, E_STORE_UNAVAILABLE */
 export function writeTextAtomically(path: string, text: string): Promise<void> {
   return writeFileAtomically(path, (sink) => sink.write(Buffer.from(text)));
+}
+
+async function placeNew(aside: string, path: string): Promise<void> {
+  await link(aside, path).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== 'EEXIST') throw cause;
+    throw new ReeveError('E_INVALID_INPUT_SCHEMA', `${path} exists already`, { path }, { cause });
+  });
+  await rm(aside);
 }
 
 /** Gathers small writes; big ones go past the buffer. */
@@ -91,7 +109,7 @@ async function syncFolder(path: string): Promise<void> {
 }
 
 /** What a failure of the file system means to whoever named the place; anything else stays what it is. */
-function outputError(error: unknown, path: string): unknown {
+export function outputError(error: unknown, path: string): unknown {
   const { code } = error as NodeJS.ErrnoException;
   if (error instanceof ReeveError || typeof code !== 'string') return error;
   const isFull = ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(code);

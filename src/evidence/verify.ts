@@ -8,6 +8,7 @@ import { genesisHash } from '../model/chain.ts';
 import { ReeveError } from '../model/errors.ts';
 import type { Json, JsonObject } from '../model/json.ts';
 import { disagreement } from './agreement.ts';
+import { approvalRecorded, unsignedApproval, type OnApproval, type RecordedApproval } from './approvals.ts';
 import { artifactEntry, referenceHash } from './artifacts.ts';
 import {
   CHAIN_EVENTS,
@@ -39,16 +40,29 @@ const SPEC = 'jobspec.json';
  * @throws ReeveError E_VERIFY_HASH_MISMATCH: the pack is not what it was; E_INVALID_INPUT_SCHEMA: there is no such file,
  * or a document in it does not fit its schema.
  */
-export async function verifyJobpack(path: string): Promise<Verified> {
+export function verifyJobpack(path: string): Promise<Verified> {
+  return withVerified(path, async (verified) => verified);
+}
+
+/**
+ * Verifies a pack and goes on with it while it is open: what `use` reads is of the very file that was verified.
+ * @param onApproval told of each approval, in order, before it is known whether the pack as a whole is right.
+ */
+export async function withVerified<T>(
+  path: string,
+  use: (verified: Verified, reader: ZipReader) => Promise<T>,
+  onApproval?: OnApproval,
+): Promise<T> {
   const reader = await ZipReader.open(path);
   try {
-    return await verify(reader);
+    const verified = await verify(reader, onApproval);
+    return await use(verified, reader);
   } finally {
     await reader.close();
   }
 }
 
-async function verify(reader: ZipReader): Promise<Verified> {
+async function verify(reader: ZipReader, onApproval: OnApproval | undefined): Promise<Verified> {
   const manifest = await readManifest(reader);
   const recomputed = manifestHash(manifest);
   if (recomputed !== manifest.manifest_sha256) {
@@ -59,7 +73,7 @@ async function verify(reader: ZipReader): Promise<Verified> {
     });
   }
   const hashes = await checkFiles(reader, manifest);
-  await checkDocuments(reader, manifest.job_id, hashes);
+  await checkDocuments(reader, manifest.job_id, hashes, onApproval);
   return {
     jobId: manifest.job_id,
     manifestSha256: manifest.manifest_sha256,
@@ -113,12 +127,13 @@ async function checkDocuments(
   reader: ZipReader,
   jobId: string,
   hashes: ReadonlyMap<string, string>,
+  onApproval: OnApproval | undefined,
 ): Promise<void> {
   const job = await readDocument(reader, 'job.json');
   const artifacts = await readDocument(reader, 'artifacts_manifest.json');
   const result = reader.entries.has(ACCEPT_RESULT) ? await readDocument(reader, ACCEPT_RESULT) : undefined;
   const findings = new Findings();
-  const check = new LinesCheck(reader, jobId, findings);
+  const check = new LinesCheck(reader, jobId, findings, onApproval);
   await check.run();
   findings.throwUpTo(RANK.together);
   requireJob(jobId, job, 'job.json');
@@ -175,13 +190,15 @@ class LinesCheck {
   readonly #checkpoints: LineCursor;
   readonly #approvals: LineCursor;
   readonly #decisions = new Set<unknown>();
+  readonly #onApproval: OnApproval | undefined;
   /** False once the lines are known not to belong together; schemas are still checked to the end. */
   #isTogether = true;
   #isBroken = false;
 
-  constructor(reader: ZipReader, jobId: string, findings: Findings) {
+  constructor(reader: ZipReader, jobId: string, findings: Findings, onApproval: OnApproval | undefined) {
     this.#jobId = jobId;
     this.#findings = findings;
+    this.#onApproval = onApproval;
     this.#events = new LineCursor(reader, 'events.jsonl', 'events.jsonl');
     this.#checkpoints = new LineCursor(reader, 'checkpoints.jsonl', 'checkpoints.jsonl');
     this.#approvals = new LineCursor(reader, 'approvals.jsonl', 'approvals.jsonl');
@@ -195,7 +212,7 @@ class LinesCheck {
         const event = (await this.#take(this.#events, RANK.events)) as EventRecord | undefined;
         if (event === undefined) break;
         if (this.#isTogether) await this.#together(() => this.#event(event, seq));
-        await this.#chained((chain) => chain.event(event));
+        await this.#approval(event);
       }
       if (this.#isTogether) {
         await this.#together(async () => {
@@ -244,6 +261,16 @@ class LinesCheck {
       this.#findings.note(RANK.chain, error);
       this.#isBroken = true;
     }
+  }
+
+  /** Checks an event against the chain, and tells of the approval that it recorded. */
+  async #approval(event: EventRecord): Promise<void> {
+    const told = approvalOf(event);
+    let recorded = told && unsignedApproval(told);
+    await this.#chained(async (chain) => {
+      recorded = (await chain.event(event)) ?? recorded;
+    });
+    if (recorded !== undefined) this.#onApproval?.(recorded);
   }
 
   async #event(event: EventRecord, seq: number): Promise<void> {
@@ -353,7 +380,8 @@ class ChainCheck {
     this.#hash = genesisHash(jobId, sha256);
   }
 
-  async event(record: EventRecord): Promise<void> {
+  /** @returns the approval that the event recorded. */
+  async event(record: EventRecord): Promise<RecordedApproval | undefined> {
     const text = await this.#text();
     if (text === undefined) throw this.#refuse('ends before the events do');
     const read = readChainLine(text, this.#hash);
@@ -369,6 +397,10 @@ class ChainCheck {
     this.#job.add(record);
     const checkpoint = checkpointOf(record);
     for (const path of checkpoint === undefined ? [] : artifactPaths(checkpoint)) this.#paths.add(path);
+    if (event.event['type'] !== 'approval_recorded') return undefined;
+    const approval = approvalRecorded(this.#jobId, event.event);
+    if ('problem' in approval) throw this.#refuse(approval.problem);
+    return approval;
   }
 
   /** After the last event. */

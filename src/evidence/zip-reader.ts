@@ -4,11 +4,13 @@
  * entries lie side by side from the first byte of the file to the central directory, and nothing stands behind the end.
  * A change of any one bit of a stored archive is therefore refused. Memory is bounded, whatever sizes the archive claims.
  */
+import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { crc32, createInflateRaw } from 'node:zlib';
 import { ReeveError } from '../model/errors.ts';
+import { fileChunks } from './artifacts.ts';
 import { nameProblem } from './entry-names.ts';
 import { ENTRIES_MAX, PACK_BYTES_MAX, RATIO_FROM_BYTES, RATIO_MAX } from './limits.ts';
 import * as zip from './zip-format.ts';
@@ -91,6 +93,13 @@ export class ZipReader {
     }
     if (size !== entry.bytes) throw refusal('is shorter than it claims', entry.name);
     if (crc !== entry.crc) throw refusal('is damaged: its CRC is wrong', entry.name);
+  }
+
+  /** SHA-256 of the archive itself, as 64 hex digits. */
+  async sha256(): Promise<string> {
+    const hash = createHash('sha256');
+    for await (const chunk of fileChunks(this.#file)) hash.update(chunk);
+    return hash.digest('hex');
   }
 
   close(): Promise<void> {

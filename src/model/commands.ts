@@ -1,7 +1,7 @@
 /** What may be asked of a run. Imperative; `decide` answers with events or a refusal. */
 import type { Limits } from './budget.ts';
 import type { Sha256 } from './canonical.ts';
-import type { AttemptError, ImportedState } from './events.ts';
+import type { AttemptError, ImportedState, SignatureEnvelope } from './events.ts';
 import type { Json, JsonObject } from './json.ts';
 import type { ArtifactsDelta, CheckpointType, NodeSpec, RequiredAction, SettledState } from './node.ts';
 import type { Fingerprint, RunSpec } from './run-spec.ts';
@@ -95,6 +95,7 @@ export type Command =
       readonly reason: string;
       /** When given it must equal what the decision binds. */
       readonly binds?: string;
+      readonly signature?: SignatureEnvelope;
     }
   | { readonly type: 'pause'; readonly by: string; readonly reason?: string }
   | { readonly type: 'cancel'; readonly by: string; readonly reason?: string }

@@ -51,6 +51,15 @@ export interface CheckpointEmitted {
   readonly binds?: string;
 }
 
+/** A DSSE envelope (docs/jobpack.md, "Signatures"). */
+export interface SignatureEnvelope {
+  /** Base64 of the statement. */
+  readonly payload: string;
+  readonly payloadType: string;
+  /** One per key, in the order of key ids. */
+  readonly signatures: readonly { readonly keyid: string; readonly sig: string }[];
+}
+
 export type RunEvent =
   | { readonly type: 'run_created'; readonly spec: RunSpec }
   /** A line of a log that another implementation wrote, word for word; `run_imported` follows the last one. */
@@ -132,6 +141,8 @@ export type RunEvent =
       readonly reason: string;
       /** Equal to the decision's own (I8). */
       readonly binds: string;
+      /** By whoever approved, over all of the above; what it is worth only a verifier with keys can tell. */
+      readonly signature?: SignatureEnvelope;
     }
   | {
       readonly type: 'limits_raised';

@@ -12,6 +12,7 @@ import {
   STATUS_RESPONSE_SCHEMA,
 } from '../../src/doors/jobs/response-schemas.ts';
 import { problemsOf } from '../../src/doors/validate.ts';
+import { generatePrivateKey } from '../../src/policy/keys.ts';
 import { BIN, DECISION, ledger, test, type Home } from './rig.ts';
 
 /** Every folder of a home, and every file with its time and size. */
@@ -28,7 +29,8 @@ function everything(home: Home): string[] {
 const PRODUCTION = {
   WRKR_PROFILE: 'strict',
   WRKR_SIGNING_MODE: 'ed25519',
-  WRKR_SIGNING_KEY_SOURCE: 'kms',
+  WRKR_SIGNING_KEY_SOURCE: 'env',
+  WRKR_SIGNING_KEY: generatePrivateKey(),
   WRKR_RETENTION_DAYS: '30',
   WRKR_OUTPUT_RETENTION_DAYS: '7',
 };
@@ -69,7 +71,10 @@ describe.concurrent('doctor', () => {
       { WRKR_ALLOW_UNSAFE: '1' },
       { WRKR_SERVE_LISTEN: '0.0.0.0:9' },
       { WRKR_RETENTION_DAYS: '-1' },
+      { WRKR_SIGNING_KEY_SOURCE: 'kms' },
       { WRKR_SIGNING_KEY_SOURCE: 'file', WRKR_SIGNING_KEY_PATH: '/dev/null' },
+      { WRKR_SIGNING_KEY: generatePrivateKey('horse') },
+      { REEVE_SIGNING_MODE: 'rsa' },
     ]) {
       expect(await home.run(words, { env: { ...PRODUCTION, ...env } }), JSON.stringify(env)).toMatchObject({
         code: 1,

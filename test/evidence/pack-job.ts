@@ -11,6 +11,9 @@ import { decide } from '../../src/model/decide/index.ts';
 import type { RecordedEvent } from '../../src/model/events.ts';
 import { evolve } from '../../src/model/evolve.ts';
 import { emptyState, type RunState } from '../../src/model/state.ts';
+import { signStatement } from '../../src/policy/dsse.ts';
+import type { SigningKey } from '../../src/policy/keys.ts';
+import { approvalStatement } from '../../src/policy/statements.ts';
 
 const STEPS = [
   { id: 'collect', summary: 'notes collected', command: 'true', artifacts: ['notes/collected.txt'] },
@@ -64,11 +67,15 @@ export class PackJob {
     return this;
   }
 
-  /** From the beginning to the end, approved. */
-  toEnd(): this {
+  /** From the beginning to the end, approved, with a signature if there is a key. */
+  toEnd(key?: SigningKey): this {
     this.toDecision();
     const [checkpoint = 0] = [...this.#state.decisions.keys()];
-    this.must({ type: 'approve', checkpoint, by: 'ann', reason: 'read it' });
+    const binds = this.#state.decisions.get(checkpoint)?.binds ?? '';
+    const [by, reason] = ['ann', 'read it'];
+    const claim = { jobId: this.jobId, checkpointId: `cp_${checkpoint}`, approvedBy: by, reason, binds };
+    const signature = key === undefined ? {} : { signature: signStatement(approvalStatement(claim), key) };
+    this.must({ type: 'approve', checkpoint, by, reason, ...signature });
     this.#claim({ by: 'ann' });
     this.#work();
     return this;
@@ -82,6 +89,15 @@ export class PackJob {
       this.events.push(event);
       this.#state = evolve(this.#state, event);
     }
+  }
+
+  /** Changes the one approval, as a forger would who can seal a chain anew. */
+  forgeApproval(edit: (approval: Approved) => Approved): this {
+    const at = this.events.findIndex(({ event }) => event.type === 'approval_recorded');
+    const recorded = this.events[at];
+    if (recorded?.event.type !== 'approval_recorded') throw new Error('there is no approval');
+    this.events[at] = { ...recorded, event: edit(recorded.event) };
+    return this;
   }
 
   /** A fact at the end of the log. */
@@ -129,6 +145,7 @@ export class PackJob {
   }
 }
 
+export type Approved = Extract<RecordedEvent['event'], { type: 'approval_recorded' }>;
 type PackFact = Extract<RecordedEvent['event'], { type: 'fact_recorded' }>['data'];
 
 export function sourceOf(

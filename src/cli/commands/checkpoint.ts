@@ -1,11 +1,11 @@
 import { emitCheckpoint } from '../../doors/jobs/control.ts';
-import { bindingOf, listCheckpoints, showCheckpoint } from '../../doors/jobs/read.ts';
+import { approvalsOf, bindingOf, listCheckpoints, showCheckpoint } from '../../doors/jobs/read.ts';
 import { parseStatus } from '../../doors/jobs/map.ts';
 import { ReeveError } from '../../model/errors.ts';
 import type { JsonObject } from '../../model/json.ts';
 import { CHECKPOINT_TYPES } from '../../model/node.ts';
 import type { CommandHandler } from '../command.ts';
-import { cutSummary, fieldText } from '../output.ts';
+import { cutSummary, escapeControls, fieldText } from '../output.ts';
 
 function headLine(record: JsonObject): string {
   return `checkpoint=${fieldText(record, 'checkpoint_id')} type=${fieldText(record, 'type')} status=${fieldText(record, 'status')}`;
@@ -23,7 +23,10 @@ export const checkpointShow: CommandHandler = async (ctx, { args }) => {
   const jobs = await ctx.jobs();
   const record = await showCheckpoint(jobs, args[0] ?? '', args[1] ?? '');
   // The record's schema is closed; the lines of `wrkr` are fixed too.
-  const binds = ctx.program === 'reeve' ? await bindingOf(jobs, args[0] ?? '', args[1] ?? '') : undefined;
+  const isOurs = ctx.program === 'reeve' && !ctx.json;
+  const [id, checkpoint] = [fieldText(record, 'job_id'), fieldText(record, 'checkpoint_id')];
+  const binds = isOurs ? await bindingOf(jobs, id, checkpoint) : undefined;
+  const approvals = isOurs ? await approvalsOf(jobs, id, checkpoint) : [];
   const codes = record['reason_codes'] as readonly string[];
   return {
     json: record,
@@ -32,6 +35,10 @@ export const checkpointShow: CommandHandler = async (ctx, { args }) => {
       `summary=${cutSummary(fieldText(record, 'summary'))}`,
       ...(codes.length === 0 ? [] : [`reason_codes=${cutSummary(codes.join(','))}`]),
       ...(binds === undefined ? [] : [`binds=${binds}`]),
+      ...approvals.map(({ by, keyIds }) => {
+        const signed = keyIds.length === 0 ? '' : ` signed_by=${keyIds.join(',')}`;
+        return `approved_by=${cutSummary(by)}${escapeControls(signed)}`;
+      }),
     ],
   };
 };

@@ -6,6 +6,7 @@ import { EVIDENCE_COMMANDS } from './table/evidence.ts';
 import { JOB_COMMANDS } from './table/jobs.ts';
 import { PROGRAM_COMMANDS } from './table/program.ts';
 import { SERVE_COMMANDS } from './table/serve.ts';
+import { SIGNING_COMMANDS } from './table/signing.ts';
 import { STORE_COMMANDS } from './table/store.ts';
 import { STORY_COMMANDS } from './table/story.ts';
 
@@ -17,6 +18,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   ...ACCEPTANCE_COMMANDS,
   ...SERVE_COMMANDS,
   ...STORY_COMMANDS,
+  ...SIGNING_COMMANDS,
   ...STORE_COMMANDS,
   ...PROGRAM_COMMANDS,
 ];

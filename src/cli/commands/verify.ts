@@ -3,22 +3,68 @@ import { resolve } from 'node:path';
 import { isJobId } from '../../doors/jobs/job-id.ts';
 import { jobpackPath } from '../../doors/jobs/pack.ts';
 import { verifyResult } from '../../doors/jobs/results.ts';
-import { verifyJobpack } from '../../evidence/verify.ts';
+import { verifySignedJobpack, type ApprovalSignature } from '../../evidence/signature.ts';
+import { verifyJobpack, type Verified } from '../../evidence/verify.ts';
 import { ReeveError } from '../../model/errors.ts';
 import type { CliContext, CommandHandler, Flags } from '../command.ts';
 import { escapeControls } from '../output.ts';
+import { signatureRules } from '../signing.ts';
 
 export const verify: CommandHandler = async (ctx, { args, flags }) => {
   const { path } = await packNamed(ctx, args[0] ?? '', outDirOf(ctx, flags));
-  const verified = await verifyJobpack(path);
-  const { jobId, manifestSha256, filesVerified } = verified;
+  const rules = await signatureRules(ctx, flags);
+  if (rules === undefined) {
+    const verified = await verifyJobpack(path);
+    return { json: verifyResult(verified), text: [verifiedLine(verified)] };
+  }
+  const verified = await verifySignedJobpack(path, rules);
+  const { signatures, approvals } = verified;
   return {
-    json: verifyResult(verified),
+    json: {
+      ...verifyResult(verified),
+      signatures: signatures.map(signerFields),
+      approvals: approvals.map(({ checkpointId, approvedBy, ...signer }) => ({
+        checkpoint_id: checkpointId,
+        approved_by: approvedBy,
+        ...signerFields(signer),
+      })),
+    },
     text: [
-      `verified job_id=${escapeControls(jobId)} manifest=sha256:${manifestSha256} files=${filesVerified}`,
+      verifiedLine(verified),
+      ...(signatures.length === 0 ? ['signature=none'] : []),
+      ...signatures.map((signer) => `signature=${signerText(signer)}`),
+      ...approvals.map(
+        ({ checkpointId, approvedBy, ...signer }) =>
+          `approval=${signerText(signer, ` checkpoint=${checkpointId} by=${JSON.stringify(approvedBy)}`)}`,
+      ),
     ],
   };
 };
+
+function verifiedFields({
+  jobId,
+  manifestSha256,
+  filesVerified,
+}: Verified): Readonly<Record<string, unknown>> {
+  return { job_id: jobId, manifest_sha256: manifestSha256, files_verified: filesVerified };
+}
+
+function verifiedLine({ jobId, manifestSha256, filesVerified }: Verified): string {
+  return `verified job_id=${escapeControls(jobId)} manifest=sha256:${manifestSha256} files=${filesVerified}`;
+}
+
+type Signer = Pick<ApprovalSignature, 'status' | 'keyId' | 'name'>;
+
+function signerFields({ keyId, ...more }: Signer): Readonly<Record<string, unknown>> {
+  return { ...(keyId === undefined ? {} : { key_id: keyId }), ...more };
+}
+
+function signerText({ status, keyId, name }: Signer, about = ''): string {
+  const key = keyId === undefined ? '' : ` key=${keyId}`;
+  return escapeControls(
+    `${status}${about}${key}${name === undefined ? '' : ` name=${JSON.stringify(name)}`}`,
+  );
+}
 
 export function outDirOf(ctx: CliContext, flags: Flags): string {
   const given = flags.text('out-dir');

@@ -1,14 +1,14 @@
 import type { Jobs } from '../../doors/jobs/jobs.ts';
-import { exportJob } from '../../doors/jobs/pack.ts';
+import { exportJob, type ExportedPack, type ExportOptions } from '../../doors/jobs/pack.ts';
 import type { Ran } from '../../doors/jobs/submit.ts';
 import { wrap as wrapCommand } from '../../doors/jobs/wrap.ts';
-import type { WrittenPack } from '../../evidence/jobpack.ts';
 import { footerText } from '../../evidence/receipt.ts';
 import { limitsFrom } from '../limits.ts';
 import type { CommandHandler } from '../command.ts';
 import { escapeLines } from '../output.ts';
 import { startProgress } from '../ui/progress.ts';
-import { packLines } from './export.ts';
+import { noteReplaced, packSigningKey } from '../signing.ts';
+import { packLines, signatureFields } from './export.ts';
 import { finished } from './submit.ts';
 import { outDirOf } from './verify.ts';
 
@@ -18,6 +18,7 @@ export const wrap: CommandHandler = async (ctx, { flags, rest }) => {
   const usageModel = flags.text('usage-model');
   const limits = limitsFrom(flags);
   const outDir = outDirOf(ctx, flags);
+  const key = await packSigningKey(ctx, flags);
   const jobs = await ctx.jobs();
   const progress = startProgress(ctx, jobs);
   try {
@@ -40,7 +41,8 @@ export const wrap: CommandHandler = async (ctx, { flags, rest }) => {
         if (text !== undefined) ctx.stderr.write(`${escapeLines(text).join('\n')}\n`);
       }
     }
-    const pack = await exportIfPossible(jobs, done, outDir);
+    const pack = await exportIfPossible(jobs, done, { outDir, ...(key === undefined ? {} : { key }) });
+    noteReplaced(ctx, pack?.signed);
     const printed =
       pack === undefined
         ? { json: { job_id: done.jobId, adapter_result: result }, text: [`job_id=${done.jobId}`] }
@@ -51,6 +53,7 @@ export const wrap: CommandHandler = async (ctx, { flags, rest }) => {
               jobpack_path: pack.path,
               manifest_sha256: pack.manifestSha256,
               footer: footerText(pack),
+              ...signatureFields(pack),
             },
             text: packLines(pack),
           };
@@ -65,10 +68,10 @@ export const wrap: CommandHandler = async (ctx, { flags, rest }) => {
 async function exportIfPossible(
   jobs: Jobs,
   { jobId, error }: Ran,
-  outDir: string,
-): Promise<WrittenPack | undefined> {
+  options: ExportOptions,
+): Promise<ExportedPack | undefined> {
   try {
-    return await exportJob(jobs, jobId, { outDir });
+    return await exportJob(jobs, jobId, options);
   } catch (failure) {
     if (error === undefined) throw failure;
     jobs.note(`${jobId}: its jobpack was not written: ${(failure as Error).message}`);

@@ -260,11 +260,13 @@ function checkpointLines({ checkpoints }: JobView, { nowMs }: Look, linesMax: nu
   return [
     [styled('Checkpoints', 'bold'), count],
     ...last.map(
-      ({ id, type, summary, approvedBy }): Line => [
+      ({ id, type, summary, approvedBy, isSigned = false }): Line => [
         `  ${id.padEnd(ids)}  ${type.padEnd(types)}  `,
         styled((ages.get(id) ?? '').padEnd(times), 'dim'),
         '  ',
-        ...(approvedBy === undefined ? [] : [styled(`approved by ${approvedBy}  `, 'green')]),
+        ...(approvedBy === undefined
+          ? []
+          : [styled(`approved by ${approvedBy}${isSigned ? ' (signed)' : ''}  `, 'green')]),
         summary,
       ],
     ),

@@ -6,6 +6,9 @@ import { ReeveError } from '../../model/errors.ts';
 import type { JsonObject } from '../../model/json.ts';
 import { usageAt, type RunState } from '../../model/state.ts';
 import type { RecordedEvent } from '../../model/events.ts';
+import { signStatement } from '../../policy/dsse.ts';
+import type { SigningKey } from '../../policy/keys.ts';
+import { approvalStatement } from '../../policy/statements.ts';
 import { applyLine, emptyJobState, stateObject } from './fold-lines.ts';
 import { requireJob, runSpecOf, workerOf, type Jobs } from './jobs.ts';
 import { approvalRecord, checkpointRecord, lineOf, projectionOf } from './lines.ts';
@@ -59,19 +62,43 @@ export interface Approval {
   readonly reason: string;
   /** The hash that the approver reviewed; the approval is refused when the decision is about something else. */
   readonly binds?: string;
+  /** Signs the approval. */
+  readonly key?: SigningKey;
 }
 
+/**
+ * @returns the `wrkr.approval_record`; a signature is only in the run's own event.
+ * @throws ReeveError E_INVALID_INPUT_SCHEMA: no such decision, no reason, or an imported decision that is to be signed;
+ * E_CHECKPOINT_APPROVAL_REQUIRED when it binds something else.
+ */
 export async function approve(jobs: Jobs, approval: Approval): Promise<JsonObject> {
   const { id: jobId } = await requireJob(jobs, approval.jobId);
-  const { by, binds } = approval;
+  const { by, key } = approval;
   const reason = redactText(approval.reason);
   const checkpoint = parseCheckpointId(approval.checkpoint);
+  const bound =
+    key === undefined ? undefined : (await jobs.engine.state(jobId)).decisions.get(checkpoint)?.binds;
+  if (bound === '') {
+    throw new ReeveError(
+      'E_INVALID_INPUT_SCHEMA',
+      `${approval.checkpoint} was imported and binds nothing that could be signed`,
+      { job_id: jobId, checkpoint_id: approval.checkpoint },
+    );
+  }
+  const binds = approval.binds ?? bound;
+  const claim = { jobId, checkpointId: approval.checkpoint, approvedBy: by, reason: reason.trim() };
+  // Where there is no such decision, the command is refused anyhow.
+  const signature =
+    key === undefined || bound === undefined
+      ? undefined
+      : signStatement(approvalStatement({ ...claim, binds: bound }), key);
   const { events } = await jobs.engine.execute(jobId, {
     type: 'approve',
     checkpoint,
     by,
     reason,
     ...(binds === undefined ? {} : { binds }),
+    ...(signature === undefined ? {} : { signature }),
   });
   jobs.directories.touch(jobId);
   return recordOf(jobs, jobId, events, 'approval_recorded');

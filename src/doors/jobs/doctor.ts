@@ -1,9 +1,9 @@
 /** `doctor` (contract wrkr §j): looks and tells. It makes nothing, not even a probe file (W72). */
 import { constants } from 'node:fs';
-import { access, readFile, stat } from 'node:fs/promises';
-import { createPrivateKey } from 'node:crypto';
+import { access, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ACCEPT_CONFIG_SCHEMA } from '../../evidence/accept/config.ts';
+import { loadSigningKey, signsByItself, variable } from '../../policy/key-source.ts';
 import {
   ACCEPT_RESULT_SCHEMA,
   APPROVAL_RECORD_SCHEMA,
@@ -134,6 +134,7 @@ async function gitHook({ cwd }: DoctorOptions): Promise<Check[]> {
 
 async function productionChecks(options: DoctorOptions): Promise<Check[]> {
   const { env, inspectStore } = options;
+  const key = await signingKey(options);
   const positive = (name: string): string | undefined =>
     /^[1-9]\d{0,8}$/.test(env[name] ?? '') ? undefined : `${name} must be a positive whole number of days`;
   return [
@@ -143,17 +144,12 @@ async function productionChecks(options: DoctorOptions): Promise<Check[]> {
       'strict',
       'Set WRKR_PROFILE=strict.',
     ),
-    check(
-      'signing_mode',
-      env['WRKR_SIGNING_MODE'] === 'ed25519' ? undefined : 'WRKR_SIGNING_MODE is not ed25519',
-      'ed25519',
-      'Set WRKR_SIGNING_MODE=ed25519.',
-    ),
+    check('signing_mode', signingMode(env), 'ed25519', 'Set WRKR_SIGNING_MODE=ed25519.'),
     check(
       'signing_key_source',
-      await signingKey(env),
-      env['WRKR_SIGNING_KEY_SOURCE'] ?? '',
-      'Set WRKR_SIGNING_KEY_SOURCE to env, kms or file; with file, WRKR_SIGNING_KEY_PATH names an Ed25519 private key.',
+      key.problem,
+      key.details,
+      'Set WRKR_SIGNING_KEY_SOURCE to file and WRKR_SIGNING_KEY_PATH to the file of an Ed25519 private key, or the source to env and WRKR_SIGNING_KEY to the key.',
     ),
     check('store_lock_health', await inspectStore(), 'free', 'See the details; store check says more.'),
     check(
@@ -171,23 +167,28 @@ async function productionChecks(options: DoctorOptions): Promise<Check[]> {
   ];
 }
 
-async function signingKey(env: DoctorOptions['env']): Promise<string | undefined> {
-  const source = env['WRKR_SIGNING_KEY_SOURCE'] ?? '';
-  if (source === 'kms') return undefined;
+/** Loads the key and signs with it, for nothing: what the variables say is what `export` will do. */
+async function signingKey({ env, cwd }: DoctorOptions): Promise<{ problem?: string; details: string }> {
+  const { name, value: source = '' } = variable(env, 'SIGNING_KEY_SOURCE');
+  if (source === '') return { problem: `${name} is not set`, details: '' };
   try {
-    if (source === 'env')
-      return env['WRKR_SIGNING_KEY'] === undefined ? undefined : testKey(env['WRKR_SIGNING_KEY']);
-    if (source === 'file') return testKey(await readFile(env['WRKR_SIGNING_KEY_PATH'] ?? '', 'utf8'));
+    const { key, from, warning } = await loadSigningKey(env, cwd);
+    const test = Buffer.from('reeve doctor');
+    const { publicKey } = key;
+    if (!publicKey.verifies(test, key.sign(test))) return { problem: `${from} does not sign`, details: '' };
+    const noted = warning === undefined ? '' : `; ${warning}`;
+    return { details: `${source} key=${publicKey.keyId}${noted}` };
   } catch (error) {
-    return `the signing key cannot be used: ${(error as Error).message}`;
+    return { problem: (error as Error).message, details: '' };
   }
-  return `WRKR_SIGNING_KEY_SOURCE is '${source}', not env, kms or file`;
 }
 
-/** A key that is there must be an Ed25519 private key. */
-function testKey(pem: string): string | undefined {
-  const type = createPrivateKey(pem).asymmetricKeyType;
-  return type === 'ed25519' ? undefined : `the signing key is ${type ?? 'of no known type'}, not ed25519`;
+function signingMode(env: DoctorOptions['env']): string | undefined {
+  try {
+    return signsByItself(env) ? undefined : 'WRKR_SIGNING_MODE is not ed25519';
+  } catch (error) {
+    return (error as Error).message;
+  }
 }
 
 function unsafeDefaults({ env, serve }: DoctorOptions): string | undefined {

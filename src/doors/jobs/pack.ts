@@ -5,9 +5,11 @@ import { openEvents } from '../../engine/event-codec.ts';
 import { inspectLines, type Inspection } from '../../evidence/inspect.ts';
 import { writeJobpack, type PackRecord, type WrittenPack } from '../../evidence/jobpack.ts';
 import { fitsSchema } from '../../evidence/pack-reader.ts';
+import { signJobpack, type SignedPack } from '../../evidence/sign.ts';
 import { ReeveError } from '../../model/errors.ts';
 import type { Json, JsonObject } from '../../model/json.ts';
 import type { RunSpec } from '../../model/run-spec.ts';
+import type { SigningKey } from '../../policy/keys.ts';
 import { requirePattern } from './redact-flag.ts';
 import { ACCEPT_FILE, acceptResultIn } from './accept-fact.ts';
 import { jobDir, requireJobId } from './job-id.ts';
@@ -23,6 +25,12 @@ export interface ExportOptions {
   readonly unsafeRawCapture?: boolean;
   /** Regular expressions, beside the secrets that are known anyway; what they match is not captured. */
   readonly redact?: readonly string[];
+  /** Signs the pack. */
+  readonly key?: SigningKey;
+}
+
+export interface ExportedPack extends WrittenPack {
+  readonly signed?: SignedPack;
 }
 
 export function jobpackPath(outDir: string, jobId: string): string {
@@ -30,11 +38,11 @@ export function jobpackPath(outDir: string, jobId: string): string {
 }
 
 /**
- * Writes the job's pack, as the job stands now.
+ * Writes the job's pack, as the job stands now, and signs it if there is a key.
  * @throws ReeveError E_INVALID_INPUT_SCHEMA: unknown job or capture mode; E_UNSAFE_OPERATION; E_ACCEPT_MISSING_ARTIFACT.
  */
-export async function exportJob(jobs: Jobs, id: string, options: ExportOptions): Promise<WrittenPack> {
-  const { outDir, capture = 'reference-only', unsafeRawCapture = false, redact = [] } = options;
+export async function exportJob(jobs: Jobs, id: string, options: ExportOptions): Promise<ExportedPack> {
+  const { outDir, capture = 'reference-only', unsafeRawCapture = false, redact = [], key } = options;
   const patterns = redact.map(requirePattern);
   if (capture !== 'reference-only' && capture !== 'raw') {
     throw new ReeveError('E_INVALID_INPUT_SCHEMA', '--capture must be reference-only or raw', {
@@ -55,7 +63,7 @@ export async function exportJob(jobs: Jobs, id: string, options: ExportOptions):
   const spec = await runSpecOf(jobs, jobId);
   const projection = projectionOf(jobId, spec, jobs.version);
   const acceptance = await acceptanceOf(jobs, jobId, version);
-  return writeJobpack(
+  const pack = await writeJobpack(
     {
       jobId,
       producerVersion: projection.producerVersion,
@@ -67,6 +75,9 @@ export async function exportJob(jobs: Jobs, id: string, options: ExportOptions):
     },
     jobpackPath(outDir, jobId),
   );
+  if (key === undefined) return pack;
+  const signed = await signJobpack(pack.path, key, pack.manifestSha256);
+  return { ...pack, signed };
 }
 
 /** The job's story, from the store. */

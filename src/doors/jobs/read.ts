@@ -91,6 +91,25 @@ export async function bindingOf(jobs: Jobs, id: string, checkpoint: string): Pro
   return state.decisions.get(parseCheckpointId(checkpoint))?.binds || undefined;
 }
 
+/** Who approved a decision, in order, with the ids of the keys that signed. */
+export async function approvalsOf(
+  jobs: Jobs,
+  id: string,
+  checkpoint: string,
+): Promise<readonly { readonly by: string; readonly keyIds: readonly string[] }[]> {
+  const seq = parseCheckpointId(checkpoint);
+  const found: { by: string; keyIds: readonly string[] }[] = [];
+  for (let after = seq; ; ) {
+    const events = await jobs.engine.events(id, after, 2000, ['approval_recorded']);
+    for (const { seq: at, event } of events) {
+      after = at;
+      if (event.type !== 'approval_recorded' || event.checkpoint !== seq) continue;
+      found.push({ by: event.by, keyIds: (event.signature?.signatures ?? []).map(({ keyid }) => keyid) });
+    }
+    if (events.length < 2000) return found;
+  }
+}
+
 export interface ListedJob {
   readonly job_id: string;
   readonly name: string;

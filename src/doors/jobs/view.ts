@@ -27,6 +27,8 @@ export interface CheckpointView {
   readonly summary: string;
   readonly atMs: number;
   readonly approvedBy?: string;
+  /** Whether the approval holds a signature; what that is worth, only `verify` with keys can tell. */
+  readonly isSigned?: boolean;
 }
 
 export interface BudgetView {
@@ -95,7 +97,9 @@ export class ViewFold {
       case 'approval_recorded': {
         const at = this.#checkpoints.findIndex(({ id }) => id === checkpointId(event.checkpoint));
         const checkpoint = this.#checkpoints[at];
-        if (checkpoint !== undefined) this.#checkpoints[at] = { ...checkpoint, approvedBy: event.by };
+        if (checkpoint === undefined) return;
+        const isSigned = event.signature !== undefined;
+        this.#checkpoints[at] = { ...checkpoint, approvedBy: event.by, isSigned };
         return;
       }
       default:

@@ -1,6 +1,7 @@
 /** What a node run by the process executor says, and the environment its command gets. Pure. */
 import { isAbsolute } from 'node:path';
 import type { Json, JsonObject } from '../../model/json.ts';
+import { SIGNING_SECRETS } from '../../policy/key-source.ts';
 import type { PriceTable, UsageSourceName } from './usage/index.ts';
 import { USAGE_SOURCES } from './usage/index.ts';
 import { compilePattern } from '../../policy/redaction/pattern-redactor.ts';
@@ -14,7 +15,7 @@ export interface ProcessInput {
   readonly argv: readonly string[];
   /** Absolute. */
   readonly cwd: string;
-  /** Absent: the caller's whole environment. */
+  /** Absent: the caller's whole environment, but for what signs. */
   readonly env?: EnvironmentRule;
   /** `tail` (default) keeps the last 64 KiB of each stream; `full` also writes all of both below `captureDir`. */
   readonly capture?: 'tail' | 'full';
@@ -47,12 +48,15 @@ export interface UsageSourceChoice {
 /** Always passed through under an allow list: programs are found and behave alike. TERM is not: there is no terminal. */
 const ALWAYS = ['PATH', 'HOME', 'LANG', 'TZ'] as const;
 
-/** The command's environment, by its node's rule and the caller's environment. */
+/** The command's environment, by its node's rule and the caller's environment. What signs evidence has to be named (I9). */
 export function environmentFor(
   rule: EnvironmentRule | undefined,
   caller: Readonly<Record<string, string | undefined>>,
 ): Record<string, string> {
-  const names = rule === undefined ? Object.keys(caller) : [...ALWAYS, ...(rule.allow ?? [])];
+  const names =
+    rule === undefined
+      ? Object.keys(caller).filter((name) => !SIGNING_SECRETS.has(name))
+      : [...ALWAYS, ...(rule.allow ?? [])];
   const environment: Record<string, string> = {};
   for (const name of names) {
     const value = Object.hasOwn(caller, name) ? caller[name] : undefined;

@@ -76,7 +76,14 @@ export function approve(draft: Draft, command: Extract<Command, { type: 'approve
       actual: decision.binds,
     });
   }
-  draft.emit({ type: 'approval_recorded', checkpoint, by, reason: reason.trim(), binds: decision.binds }); // I8
+  draft.emit({
+    type: 'approval_recorded',
+    checkpoint,
+    by,
+    reason: reason.trim(),
+    binds: decision.binds, // I8
+    ...(command.signature === undefined ? {} : { signature: command.signature }),
+  });
   const { standing } = draft.state;
   const waits = standing.phase === 'held' && standing.hold === 'decision';
   const isLast = state.spec.onApproval === 'continue' && waits && draft.state.openDecisions === 0;

@@ -22,6 +22,21 @@ test('without a rule a command has the whole environment of the caller', () => {
   });
 });
 
+test('I9 the key that signs evidence reaches only a command that names it', () => {
+  const secrets = {
+    REEVE_SIGNING_KEY: 'k',
+    WRKR_SIGNING_KEY: 'k',
+    REEVE_SIGNING_KEY_PASSPHRASE: 'p',
+    WRKR_SIGNING_KEY_PASSPHRASE: 'p',
+  };
+  const caller = { PATH: '/bin', ...secrets };
+  expect(environmentFor(undefined, caller)).toEqual({ PATH: '/bin' });
+  expect(environmentFor({ allow: ['REEVE_SIGNING_KEY'] }, caller)).toEqual({
+    PATH: '/bin',
+    REEVE_SIGNING_KEY: 'k',
+  });
+});
+
 test('with a rule it has what is allowed, what programs need, and what is set', () => {
   const base = { PATH: '/bin', HOME: '/home/me', LANG: 'C.UTF-8' };
   expect(environmentFor({}, CALLER)).toEqual(base);

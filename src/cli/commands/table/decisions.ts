@@ -1,6 +1,6 @@
 /** What a person decides: checkpoints, approvals, budgets. */
 import type { CommandSpec } from '../../command.ts';
-import { job, reason, by, limits, agentLimits } from './shared.ts';
+import { job, reason, by, key, limits, agentLimits, sign } from './shared.ts';
 
 export const DECISION_COMMANDS: readonly CommandSpec[] = [
   {
@@ -53,8 +53,13 @@ export const DECISION_COMMANDS: readonly CommandSpec[] = [
         value: 'hash',
         help: 'Hash of what was reviewed; refused when the decision is about something else',
       },
+      sign,
+      key,
     },
-    examples: ['approve release_42 --checkpoint cp_7 --reason "reviewed the plan"'],
+    examples: [
+      'approve release_42 --checkpoint cp_7 --reason "reviewed the plan"',
+      'approve release_42 --checkpoint cp_7 --reason "reviewed the plan" --sign --key ada.pem',
+    ],
     load: async () => (await import('../approve.ts')).approve,
   },
   {

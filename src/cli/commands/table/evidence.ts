@@ -1,6 +1,6 @@
 /** Packs: writing, verifying, reading them. */
 import type { CommandSpec } from '../../command.ts';
-import { job, packArg, outDir, noVerify, redact } from './shared.ts';
+import { job, key, noVerify, outDir, packArg, redact, sign } from './shared.ts';
 
 export const EVIDENCE_COMMANDS: readonly CommandSpec[] = [
   {
@@ -18,8 +18,14 @@ export const EVIDENCE_COMMANDS: readonly CommandSpec[] = [
       },
       'unsafe-raw-capture': { kind: 'switch', help: 'Really put whole files into the pack' },
       redact,
+      sign,
+      key,
     },
-    examples: ['export release_42', 'export release_42 --capture raw --unsafe-raw-capture'],
+    examples: [
+      'export release_42',
+      'export release_42 --sign --key ci.pem',
+      'export release_42 --capture raw --unsafe-raw-capture',
+    ],
     load: async () => (await import('../export.ts')).exportPack,
   },
   {
@@ -27,8 +33,29 @@ export const EVIDENCE_COMMANDS: readonly CommandSpec[] = [
     summary: 'Verify a jobpack, offline',
     intent: "checks a jobpack's archive, hashes, schemas, and that everything in it is what its events say",
     args: [packArg],
-    flags: { 'out-dir': outDir },
-    examples: ['verify release_42', 'verify jobpack_release_42.zip --json'],
+    flags: {
+      'out-dir': outDir,
+      'public-key': {
+        kind: 'text',
+        repeated: true,
+        value: 'file',
+        help: 'A public key that has to have signed the pack, if it is signed',
+      },
+      trust: {
+        kind: 'text',
+        value: 'file',
+        help: 'Whose keys are known; one of them has to have signed the pack, if it is signed',
+      },
+      'require-signature': { kind: 'switch', help: 'The pack has to be signed' },
+      'require-signed-approvals': { kind: 'switch', help: 'Every approval has to be signed by a known key' },
+      signature: { kind: 'text', value: 'file', help: 'Where the signatures are (default <pack>.sig.json)' },
+    },
+    examples: [
+      'verify release_42',
+      'verify jobpack_release_42.zip --json',
+      'verify jobpack_release_42.zip --require-signature --public-key ci.pem.pub',
+      'verify jobpack_release_42.zip --require-signature --require-signed-approvals --trust team.json',
+    ],
     load: async () => (await import('../verify.ts')).verify,
   },
   {

@@ -1,6 +1,6 @@
 /** Jobs: making them, following them, steering them. */
 import type { CommandSpec } from '../../command.ts';
-import { job, outDir, reason, by, jobId, limits, agentLimits, redact } from './shared.ts';
+import { job, key, outDir, reason, by, jobId, limits, agentLimits, redact, sign } from './shared.ts';
 
 export const JOB_COMMANDS: readonly CommandSpec[] = [
   {
@@ -160,6 +160,8 @@ export const JOB_COMMANDS: readonly CommandSpec[] = [
         help: 'Model to price by, where the stream does not name it',
       },
       redact,
+      sign,
+      key,
     },
     examples: [
       'wrap -- make test',

@@ -42,3 +42,9 @@ export const serveFlags: Readonly<Record<string, FlagSpec>> = {
   'serve-auth-token': { kind: 'text', value: 'token', help: 'Token that a server would ask for' },
   'serve-max-body-bytes': { kind: 'count', help: 'Largest request body of a server' },
 };
+export const sign: FlagSpec = { kind: 'switch', help: 'Sign it, with --key or the configured key' };
+export const key: FlagSpec = {
+  kind: 'text',
+  value: 'file',
+  help: 'Private key to sign with (default REEVE_SIGNING_KEY, REEVE_SIGNING_KEY_PATH)',
+};
