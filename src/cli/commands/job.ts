@@ -1,8 +1,9 @@
 import { inspectJob } from '../../doors/jobs/pack.ts';
 import { diffJobpacks } from '../../evidence/diff.ts';
 import { inspectJobpack } from '../../evidence/inspect.ts';
-import type { CommandHandler, Flags } from '../command.ts';
+import type { CommandHandler } from '../command.ts';
 import { cutSummary, escapeControls } from '../output.ts';
+import { trustOf } from './story-pack.ts';
 import { outDirOf, packNamed } from './verify.ts';
 
 export const jobInspect: CommandHandler = async (ctx, { args, flags }) => {
@@ -36,7 +37,3 @@ export const jobDiff: CommandHandler = async (ctx, { args, flags }) => {
     ],
   };
 };
-
-function trustOf(flags: Flags): 'verify' | 'no-verify' {
-  return flags.on('no-verify') ? 'no-verify' : 'verify';
-}
