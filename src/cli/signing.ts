@@ -1,6 +1,5 @@
 /** What the commands that sign have in common. */
 import { resolve } from 'node:path';
-import type { SignedPack } from '../evidence/sign.ts';
 import type { SignatureRules } from '../evidence/signature.ts';
 import { loadSigningKey, readSmallFile, signsByItself } from '../policy/key-source.ts';
 import { publicKeyFrom, type PublicKey, type SigningKey } from '../policy/keys.ts';
@@ -43,12 +42,4 @@ export async function signatureRules(ctx: CliContext, flags: Flags): Promise<Sig
     ...(trust === undefined ? {} : { trust: trustFrom(await read('--trust', trust), `--trust ${trust}`) }),
     ...(sidecar === undefined ? {} : { sidecar: resolve(ctx.cwd, sidecar) }),
   };
-}
-
-/** Says that signatures were dropped. */
-export function noteReplaced(ctx: CliContext, signed: SignedPack | undefined): void {
-  if (signed?.replaced !== true) return;
-  ctx.stderr.write(
-    `note: ${escapeControls(signed.sidecar)} held signatures of another state of the pack; they were dropped\n`,
-  );
 }

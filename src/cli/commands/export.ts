@@ -3,7 +3,7 @@ import { exportResult } from '../../doors/jobs/results.ts';
 import { footerText } from '../../evidence/receipt.ts';
 import type { CommandHandler } from '../command.ts';
 import { escapeControls } from '../output.ts';
-import { noteReplaced, packSigningKey } from '../signing.ts';
+import { packSigningKey } from '../signing.ts';
 import { outDirOf } from './verify.ts';
 
 export const exportPack: CommandHandler = async (ctx, { args, flags }) => {
@@ -16,8 +16,7 @@ export const exportPack: CommandHandler = async (ctx, { args, flags }) => {
     redact: flags.texts('redact'),
     ...(key === undefined ? {} : { key }),
   });
-  noteReplaced(ctx, pack.signed);
-  return { json: { ...exportResult(pack), ...signatureFields(pack) }, text: packLines(pack) };
+  return { json: exportResult(pack), text: packLines(pack) };
 };
 
 /** The three lines that name a pack (contract wrkr §b), and one for its signature. */
@@ -29,9 +28,4 @@ export function packLines(pack: ExportedPack): readonly string[] {
     `footer=${footerText(pack)}`,
     ...(signed === undefined ? [] : [`signature=${escapeControls(signed.sidecar)} key=${signed.keyId}`]),
   ];
-}
-
-/** What JSON results say of a signature; nothing where there is none. */
-export function signatureFields({ signed }: ExportedPack): Readonly<Record<string, string>> {
-  return signed === undefined ? {} : { signature_path: signed.sidecar, key_id: signed.keyId };
 }

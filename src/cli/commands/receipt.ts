@@ -2,7 +2,7 @@ import { exportJob } from '../../doors/jobs/pack.ts';
 import { footerText } from '../../evidence/receipt.ts';
 import { verifyJobpack } from '../../evidence/verify.ts';
 import type { CommandHandler } from '../command.ts';
-import { noteReplaced, packSigningKey } from '../signing.ts';
+import { packSigningKey } from '../signing.ts';
 import { outDirOf, packNamed } from './verify.ts';
 
 export const receipt: CommandHandler = async (ctx, { args, flags }) => {
@@ -10,11 +10,10 @@ export const receipt: CommandHandler = async (ctx, { args, flags }) => {
   const { path, jobId } = await packNamed(ctx, args[0] ?? '', outDir);
   if (jobId !== undefined) {
     const key = await packSigningKey(ctx, flags);
-    const { signed } = await exportJob(await ctx.jobs(), jobId, {
+    await exportJob(await ctx.jobs(), jobId, {
       outDir,
       ...(key === undefined ? {} : { key }),
     });
-    noteReplaced(ctx, signed);
   }
   const verified = await verifyJobpack(path);
   const footer = footerText(verified);

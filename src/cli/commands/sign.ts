@@ -1,13 +1,14 @@
 import { signJobpack } from '../../evidence/sign.ts';
 import type { CommandHandler } from '../command.ts';
 import { escapeControls } from '../output.ts';
-import { noteReplaced, signingKey } from '../signing.ts';
+import { droppedNote } from '../../doors/jobs/pack.ts';
+import { signingKey } from '../signing.ts';
 import { outDirOf, packNamed } from './verify.ts';
 
 export const sign: CommandHandler = async (ctx, { args, flags }) => {
   const { path } = await packNamed(ctx, args[0] ?? '', outDirOf(ctx, flags));
   const signed = await signJobpack(path, await signingKey(ctx, flags));
-  noteReplaced(ctx, signed);
+  if (signed.replaced) ctx.stderr.write(`${escapeControls(droppedNote(signed))}\n`);
   const { jobId, manifestSha256, sidecar, keyId, keyIds } = signed;
   return {
     json: {

@@ -30,7 +30,7 @@ export async function withPack<T>(
   }
   const folder = await mkdtemp(join(tmpdir(), 'reeve-pack-'));
   try {
-    const pack = await exportJob(await ctx.jobs(), jobId, { outDir: folder });
+    const pack = await exportJob(await ctx.jobs(), jobId, { outDir: folder, key: 'none' });
     return await use(pack.path);
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -41,14 +41,6 @@ export const verify: CommandHandler = async (ctx, { args, flags }) => {
   };
 };
 
-function verifiedFields({
-  jobId,
-  manifestSha256,
-  filesVerified,
-}: Verified): Readonly<Record<string, unknown>> {
-  return { job_id: jobId, manifest_sha256: manifestSha256, files_verified: filesVerified };
-}
-
 function verifiedLine({ jobId, manifestSha256, filesVerified }: Verified): string {
   return `verified job_id=${escapeControls(jobId)} manifest=sha256:${manifestSha256} files=${filesVerified}`;
 }

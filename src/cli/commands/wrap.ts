@@ -7,8 +7,9 @@ import { limitsFrom } from '../limits.ts';
 import type { CommandHandler } from '../command.ts';
 import { escapeLines } from '../output.ts';
 import { startProgress } from '../ui/progress.ts';
-import { noteReplaced, packSigningKey } from '../signing.ts';
-import { packLines, signatureFields } from './export.ts';
+import { packSigningKey } from '../signing.ts';
+import { signatureFields } from '../../doors/jobs/results.ts';
+import { packLines } from './export.ts';
 import { finished } from './submit.ts';
 import { outDirOf } from './verify.ts';
 
@@ -42,7 +43,6 @@ export const wrap: CommandHandler = async (ctx, { flags, rest }) => {
       }
     }
     const pack = await exportIfPossible(jobs, done, { outDir, ...(key === undefined ? {} : { key }) });
-    noteReplaced(ctx, pack?.signed);
     const printed =
       pack === undefined
         ? { json: { job_id: done.jobId, adapter_result: result }, text: [`job_id=${done.jobId}`] }

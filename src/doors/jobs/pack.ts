@@ -9,6 +9,7 @@ import { signJobpack, type SignedPack } from '../../evidence/sign.ts';
 import { ReeveError } from '../../model/errors.ts';
 import type { Json, JsonObject } from '../../model/json.ts';
 import type { RunSpec } from '../../model/run-spec.ts';
+import { loadSigningKey, signsByItself } from '../../policy/key-source.ts';
 import type { SigningKey } from '../../policy/keys.ts';
 import { requirePattern } from './redact-flag.ts';
 import { ACCEPT_FILE, acceptResultIn } from './accept-fact.ts';
@@ -25,8 +26,8 @@ export interface ExportOptions {
   readonly unsafeRawCapture?: boolean;
   /** Regular expressions, beside the secrets that are known anyway; what they match is not captured. */
   readonly redact?: readonly string[];
-  /** Signs the pack. */
-  readonly key?: SigningKey;
+  /** Signs the pack. Default: the key of the environment, where it says that packs are signed; `none`: not even then. */
+  readonly key?: SigningKey | 'none';
 }
 
 export interface ExportedPack extends WrittenPack {
@@ -42,7 +43,7 @@ export function jobpackPath(outDir: string, jobId: string): string {
  * @throws ReeveError E_INVALID_INPUT_SCHEMA: unknown job or capture mode; E_UNSAFE_OPERATION; E_ACCEPT_MISSING_ARTIFACT.
  */
 export async function exportJob(jobs: Jobs, id: string, options: ExportOptions): Promise<ExportedPack> {
-  const { outDir, capture = 'reference-only', unsafeRawCapture = false, redact = [], key } = options;
+  const { outDir, capture = 'reference-only', unsafeRawCapture = false, redact = [] } = options;
   const patterns = redact.map(requirePattern);
   if (capture !== 'reference-only' && capture !== 'raw') {
     throw new ReeveError('E_INVALID_INPUT_SCHEMA', '--capture must be reference-only or raw', {
@@ -63,6 +64,7 @@ export async function exportJob(jobs: Jobs, id: string, options: ExportOptions):
   const spec = await runSpecOf(jobs, jobId);
   const projection = projectionOf(jobId, spec, jobs.version);
   const acceptance = await acceptanceOf(jobs, jobId, version);
+  const key = await signerOf(jobs, options.key); // before anything is written
   const pack = await writeJobpack(
     {
       jobId,
@@ -77,7 +79,22 @@ export async function exportJob(jobs: Jobs, id: string, options: ExportOptions):
   );
   if (key === undefined) return pack;
   const signed = await signJobpack(pack.path, key, pack.manifestSha256);
+  if (signed.replaced) jobs.note(droppedNote(signed));
   return { ...pack, signed };
+}
+
+/** What is said where a sidecar held signatures of other bytes. */
+export function droppedNote({ sidecar }: SignedPack): string {
+  return `note: ${sidecar} held signatures of another state of the pack; they were dropped`;
+}
+
+async function signerOf(jobs: Jobs, given: ExportOptions['key']): Promise<SigningKey | undefined> {
+  if (given !== undefined) return given === 'none' ? undefined : given;
+  const { env, cwd } = jobs.surroundings;
+  if (!signsByItself(env)) return undefined;
+  const { key, warning } = await loadSigningKey(env, cwd);
+  if (warning !== undefined) jobs.note(`warning: ${warning}`);
+  return key;
 }
 
 /** The job's story, from the store. */

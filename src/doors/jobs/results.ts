@@ -1,11 +1,11 @@
 /** What verbs answer, in wrkr's keys (contract wrkr §b): the same on the command line and over HTTP. */
-import type { WrittenPack } from '../../evidence/jobpack.ts';
 import { footerText } from '../../evidence/receipt.ts';
 import type { Verified } from '../../evidence/verify.ts';
 import type { RunState } from '../../model/state.ts';
 import { runSpecOf, type Jobs } from './jobs.ts';
 import { nextStepIndex, projectionOf } from './lines.ts';
 import { statusOf } from './map.ts';
+import type { ExportedPack } from './pack.ts';
 import type { Submitted } from './submit.ts';
 
 export function submitResult(done: Submitted) {
@@ -34,9 +34,20 @@ export async function resumeResult(jobs: Jobs, state: RunState) {
   };
 }
 
-export function exportResult(pack: WrittenPack) {
+export function exportResult(pack: ExportedPack) {
   const { jobId, path, manifestSha256 } = pack;
-  return { job_id: jobId, path, manifest_sha256: manifestSha256, footer: footerText(pack) };
+  return {
+    job_id: jobId,
+    path,
+    manifest_sha256: manifestSha256,
+    footer: footerText(pack),
+    ...signatureFields(pack),
+  };
+}
+
+/** Nothing where there is no signature. */
+export function signatureFields({ signed }: ExportedPack): Readonly<Record<string, string>> {
+  return signed === undefined ? {} : { signature_path: signed.sidecar, key_id: signed.keyId };
 }
 
 export function verifyResult({ jobId, manifestSha256, filesVerified }: Verified) {

@@ -7,7 +7,9 @@ import { once } from 'node:events';
 import { constants } from 'node:os';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Redactor } from '../../policy/redaction/redactor.ts';
 import { OUTPUT_BYTES_MAX, type CommandOutcome } from '../../evidence/accept/checks.ts';
+import { environmentFor } from '../../executors/process/input.ts';
 import {
   identify,
   killRest,
@@ -41,14 +43,15 @@ export async function runShellCommand(options: ShellCommand): Promise<CommandOut
   const mark = `accept:${randomUUID()}`;
   const child = spawn('sh', ['-c', UNDER_WATCH, command], {
     cwd,
-    env: { ...env, [MARKER]: mark },
+    env: { ...environmentFor(undefined, env), [MARKER]: mark },
     stdio: ['ignore', 'pipe', 'ignore', 'pipe'],
     detached: true,
   });
   const [, stdout, , alive] = child.stdio;
   alive?.on('error', () => undefined);
   const kept = new OutputHead();
-  stdout?.on('data', (chunk: Buffer) => kept.add(chunk));
+  const redactor = new Redactor(); // what it prints is kept in the result (I9)
+  stdout?.on('data', (chunk: Buffer) => kept.add(redactor.push(chunk)));
   const drained = stdout === null ? undefined : once(stdout, 'close').catch(() => undefined);
   const failure = await once(child, 'spawn').then(
     () => undefined,
@@ -78,6 +81,7 @@ export async function runShellCommand(options: ShellCommand): Promise<CommandOut
   await exited;
   await Promise.race([drained, delay(DRAIN_MS, undefined, { signal: clock.signal }).catch(() => undefined)]);
   clock.abort();
+  kept.add(redactor.end());
   stdout?.destroy();
   alive?.destroy();
   return { exitCode: exitCodeOf(child), timedOut, ...kept.text() };

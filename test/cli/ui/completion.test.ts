@@ -71,6 +71,7 @@ describe.skipIf(!has(BASH))('bash', () => {
     expect(offered('submit', '--')).toEqual([
       '--job-id',
       '--queue',
+      '--allow-secrets',
       '--json',
       '--explain',
       '--help',

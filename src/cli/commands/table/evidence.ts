@@ -1,6 +1,6 @@
 /** Packs: writing, verifying, reading them. */
 import type { CommandSpec } from '../../command.ts';
-import { job, key, noVerify, outDir, packArg, redact, sign } from './shared.ts';
+import { job, key, noVerify, outDir, packArg, redact, sign, signatureFlags } from './shared.ts';
 
 export const EVIDENCE_COMMANDS: readonly CommandSpec[] = [
   {
@@ -35,20 +35,7 @@ export const EVIDENCE_COMMANDS: readonly CommandSpec[] = [
     args: [packArg],
     flags: {
       'out-dir': outDir,
-      'public-key': {
-        kind: 'text',
-        repeated: true,
-        value: 'file',
-        help: 'A public key that has to have signed the pack, if it is signed',
-      },
-      trust: {
-        kind: 'text',
-        value: 'file',
-        help: 'Whose keys are known; one of them has to have signed the pack, if it is signed',
-      },
-      'require-signature': { kind: 'switch', help: 'The pack has to be signed' },
-      'require-signed-approvals': { kind: 'switch', help: 'Every approval has to be signed by a known key' },
-      signature: { kind: 'text', value: 'file', help: 'Where the signatures are (default <pack>.sig.json)' },
+      ...signatureFlags,
     },
     examples: [
       'verify release_42',

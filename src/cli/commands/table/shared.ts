@@ -48,3 +48,20 @@ export const key: FlagSpec = {
   value: 'file',
   help: 'Private key to sign with (default REEVE_SIGNING_KEY, REEVE_SIGNING_KEY_PATH)',
 };
+/** What is asked about who signed a pack. */
+export const signatureFlags: Readonly<Record<string, FlagSpec>> = {
+  'public-key': {
+    kind: 'text',
+    repeated: true,
+    value: 'file',
+    help: 'A public key that has to have signed the pack, if it is signed',
+  },
+  trust: {
+    kind: 'text',
+    value: 'file',
+    help: 'Whose keys are known; one of them has to have signed the pack, if it is signed',
+  },
+  'require-signature': { kind: 'switch', help: 'The pack has to be signed' },
+  'require-signed-approvals': { kind: 'switch', help: 'Every approval has to be signed by a known key' },
+  signature: { kind: 'text', value: 'file', help: 'Where the signatures are (default <pack>.sig.json)' },
+};

@@ -1,6 +1,6 @@
 /** A run's story, read out of its pack. */
 import type { CommandSpec } from '../../command.ts';
-import { noVerify, outDir, packArg } from './shared.ts';
+import { noVerify, outDir, packArg, signatureFlags } from './shared.ts';
 
 export const STORY_COMMANDS: readonly CommandSpec[] = [
   {
@@ -60,8 +60,12 @@ export const STORY_COMMANDS: readonly CommandSpec[] = [
       out: { kind: 'text', value: 'file', help: 'File to write (default reports/run_<job>.html)' },
       'out-dir': outDir,
       'no-verify': noVerify,
+      ...signatureFlags,
     },
-    examples: ['report html release_42', 'report html jobpack_release_42.zip --out run.html'],
+    examples: [
+      'report html release_42',
+      'report html jobpack_release_42.zip --out run.html --trust team.json',
+    ],
     load: async () => (await import('../report-html.ts')).reportHtml,
   },
 ];
