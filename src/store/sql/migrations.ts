@@ -20,23 +20,27 @@ export const MIGRATIONS: readonly Migration[] = [
       // No foreign keys: checking them cost 6 µs a commit, and only one statement (removeRun) could break them.
       const isSqlite = dialect === 'sqlite';
       const big = isSqlite ? 'integer' : 'bigint';
+      // Compared byte by byte, as SQLite does: what is sorted here does not depend on the database's locale.
+      const text = isSqlite ? 'text' : 'text collate "C"';
       const identity = isSqlite ? 'integer primary key' : 'bigint generated always as identity primary key';
+      // PostgreSQL writes a row anew for each update: with room in its page no index has to be touched.
+      const updatedOften = isSqlite ? '' : ' with (fillfactor = 50)';
       return [
         `create table runs (
           no ${identity},
-          id text not null unique,
-          tenant text not null,
-          name text not null,
-          queue text not null,
-          phase text not null,
-          hold text,
+          id ${text} not null unique,
+          tenant ${text} not null,
+          name ${text} not null,
+          queue ${text} not null,
+          phase ${text} not null,
+          hold ${text},
           version ${big} not null,
           hash text not null,
           created_ms ${big} not null,
           updated_ms ${big} not null,
           nodes integer not null,
           nodes_settled integer not null
-        )`,
+        )${updatedOften}`,
         'create index runs_newest on runs (created_ms, no)',
         'create index runs_by_phase on runs (phase, created_ms, no)',
         // In order of arrival with an index beside it. Clustered by run and place (`without rowid`) every commit splits
@@ -45,7 +49,7 @@ export const MIGRATIONS: readonly Migration[] = [
           run_no ${big} not null,
           seq ${big} not null,
           at_ms ${big} not null,
-          type text not null,
+          type ${text} not null,
           body text not null,
           hash text not null,
           primary key (run_no, seq)
@@ -57,17 +61,28 @@ export const MIGRATIONS: readonly Migration[] = [
         )`,
         `create table work (
           run_no ${big} not null,
-          node text not null,
-          queue text not null,
+          node ${text} not null,
+          queue ${text} not null,
           due_ms ${big} not null,
           state integer not null,
           epoch ${big} not null,
-          worker text,
-          lease_id text,
+          worker ${text},
+          lease_id ${text},
           primary key (run_no, node)
-        )${isSqlite ? ' without rowid' : ''}`,
+        )${isSqlite ? ' without rowid' : updatedOften}`,
         // For offered rows `due_ms` is when they may be claimed, for leased ones when the lease runs out.
         `create index work_due on work (queue, due_ms) where state <> ${PARKED}`,
+        ...(isSqlite
+          ? []
+          : [
+              // Beside SQLite blobs are files; here every process that shares the store must find them.
+              `create table blobs (
+                sha256 text collate "C" not null,
+                part integer not null,
+                bytes bytea not null,
+                primary key (sha256, part)
+              )`,
+            ]),
       ];
     },
   },

@@ -12,10 +12,15 @@ export interface Statement {
   readonly order: readonly string[];
 }
 
-/** Replaces `:names` by what the database wants; `placeholder(n)` is the n-th one, from 1. */
-export function statement(text: string, placeholder: (n: number) => string = () => '?'): Statement {
+/** Replaces `:names` by what the database wants; `placeholder(n, name)` is the n-th one, from 1. */
+export function statement(
+  text: string,
+  placeholder: (n: number, name: string) => string = () => '?',
+): Statement {
   const order: string[] = [];
-  const sql = text.replaceAll(/:([a-z_0-9]+)/g, (_, name: string) => placeholder(order.push(name)));
+  const sql = text.replaceAll(/(?<!:):([a-z_0-9]+)/g, (_, name: string) =>
+    placeholder(order.push(name), name),
+  );
   return { sql, order };
 }
 

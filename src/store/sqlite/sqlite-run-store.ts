@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { ReeveError, unreachable } from '../../model/errors.ts';
-import type { HoldKind, RunPhase } from '../../model/transitions.ts';
+import type { RunPhase } from '../../model/transitions.ts';
 import type {
   Commit,
   CommitResult,
@@ -19,7 +19,15 @@ import type {
   WorkChange,
   WorkRow,
 } from '../run-store.ts';
-import { LEASED, OFFERED, PARKED } from '../sql/schema.ts';
+import {
+  toEvent,
+  toHead,
+  toPage,
+  toWork,
+  type EventRow,
+  type HeadRow,
+  type WorkRecord,
+} from '../sql/rows.ts';
 import { eventsOfTypes, listStatement, parkedState } from '../sql/statements.ts';
 import { checkTexts } from '../texts.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
@@ -40,39 +48,6 @@ interface DueRow {
 interface HashRow {
   hash: string;
 }
-interface HeadRow {
-  no: number;
-  id: string;
-  tenant: string;
-  name: string;
-  queue: string;
-  phase: string;
-  hold: string | null;
-  version: number;
-  hash: string;
-  created_ms: number;
-  updated_ms: number;
-  nodes: number;
-  nodes_settled: number;
-}
-interface EventRow {
-  seq: number;
-  at_ms: number;
-  type: string;
-  body: string;
-  hash: string;
-}
-interface WorkRecord {
-  run_id: string;
-  node: string;
-  queue: string;
-  due_ms: number;
-  state: number;
-  epoch: number;
-  worker: string | null;
-  lease_id: string | null;
-}
-
 export interface SqliteRunStoreOptions {
   /** How long a write waits for other processes before E_STORE_BUSY, milliseconds. */
   readonly busyMs?: number;
@@ -191,12 +166,7 @@ export class SqliteRunStore implements RunStore {
   list(query: ListQuery): Promise<RunPage> {
     return this.#read(() => {
       const { text, values } = listStatement(query);
-      const rows = this.#db.query(text, values) as HeadRow[];
-      const last = rows.length === query.limit ? rows.at(-1) : undefined;
-      return {
-        runs: rows.map(toHead),
-        ...(last === undefined ? {} : { next: { createdAtMs: last.created_ms, no: last.no } }),
-      };
+      return toPage(this.#db.query(text, values) as HeadRow[], query);
     });
   }
 
@@ -424,42 +394,4 @@ export class SqliteRunStore implements RunStore {
     this.#dataVersion = version;
     this.#notify(undefined);
   }
-}
-
-function toHead(row: HeadRow): RunHead {
-  return {
-    id: row.id,
-    tenant: row.tenant,
-    name: row.name,
-    queue: row.queue,
-    phase: row.phase as RunPhase,
-    hold: row.hold as HoldKind | null,
-    version: row.version,
-    hash: row.hash,
-    createdAtMs: row.created_ms,
-    updatedAtMs: row.updated_ms,
-    nodes: row.nodes,
-    nodesSettled: row.nodes_settled,
-  };
-}
-
-function toEvent({ seq, at_ms, type, body, hash }: EventRow): StoredEvent {
-  return { seq, atMs: at_ms, type, body, hash };
-}
-
-const WORK_STATES = { [OFFERED]: 'offered', [LEASED]: 'leased', [PARKED]: 'parked' } as const;
-
-function toWork(row: WorkRecord): WorkRow {
-  const state = WORK_STATES[row.state as keyof typeof WORK_STATES];
-  return {
-    runId: row.run_id,
-    node: row.node,
-    queue: row.queue,
-    dueMs: row.due_ms,
-    state,
-    epoch: row.epoch,
-    worker: row.worker,
-    leaseId: row.lease_id,
-    untilMs: state === 'leased' ? row.due_ms : null,
-  };
 }

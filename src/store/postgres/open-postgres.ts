@@ -1,0 +1,34 @@
+import type { PostgresAddress } from '../store-address.ts';
+import { Connections, type ConnectionsOptions } from './connections.ts';
+import { PostgresBlobs } from './postgres-blobs.ts';
+import { PostgresRunStore } from './postgres-run-store.ts';
+import { prepareDatabase } from './prepare.ts';
+
+export interface OpenPostgresOptions extends ConnectionsOptions {
+  /** Makes the schema and its tables when there are none; otherwise that is E_STORE_UNAVAILABLE. */
+  readonly create?: boolean;
+  readonly pollMs?: number;
+}
+
+export interface PostgresStore {
+  readonly runs: PostgresRunStore;
+  readonly blobs: PostgresBlobs;
+  readonly connections: Connections;
+  close(): Promise<void>;
+}
+
+/** @throws ReeveError E_STORE_UNAVAILABLE, E_STORE_BUSY, E_STORE_NEWER (nothing was changed then). */
+export async function openPostgres(
+  address: PostgresAddress,
+  { create = true, pollMs, ...options }: OpenPostgresOptions = {},
+): Promise<PostgresStore> {
+  const connections = new Connections(address, options);
+  try {
+    await prepareDatabase(connections, create);
+  } catch (error) {
+    await connections.close();
+    throw error;
+  }
+  const runs = new PostgresRunStore(connections, pollMs);
+  return { runs, blobs: new PostgresBlobs(connections), connections, close: () => runs.close() };
+}

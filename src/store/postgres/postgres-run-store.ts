@@ -1,0 +1,237 @@
+/**
+ * The run store in PostgreSQL, for several processes and machines. Whatever commits goes through one function on the
+ * server (commit-function.ts): one round trip, one transaction, each commit checked under the lock of its run.
+ *
+ * When a connection breaks while a commit is on its way, nobody knows whether it took effect. It is sent again, and
+ * counts as done when the run has the very event it ends with.
+ */
+import { ReeveError } from '../../model/errors.ts';
+import type {
+  Commit,
+  CommitResult,
+  DueQuery,
+  ListQuery,
+  LoadedRun,
+  RunHead,
+  RunPage,
+  RunStore,
+  Snapshot,
+  StoredEvent,
+  WorkRow,
+} from '../run-store.ts';
+import {
+  toEvent,
+  toHead,
+  toPage,
+  toWork,
+  type EventRow,
+  type HeadRow,
+  type WorkRecord,
+} from '../sql/rows.ts';
+import { eventsOfTypes, listStatement } from '../sql/statements.ts';
+import { checkTexts } from '../texts.ts';
+import { batchesOf } from './commit-batch.ts';
+import { COMMIT_FUNCTION } from './commit-function.ts';
+import type { Connections, Session } from './connections.ts';
+import { Listener } from './listener.ts';
+
+const COMMIT = `select ${COMMIT_FUNCTION}($1, $2) as results`;
+/** One instant for several statements. */
+const SNAPSHOT = 'begin transaction isolation level repeatable read, read only';
+
+export class PostgresRunStore implements RunStore {
+  readonly #connections: Connections;
+  readonly #listener: Listener;
+  readonly #listeners = new Set<(runId: string | undefined) => void>();
+  readonly #inFlight = new Set<Promise<unknown>>();
+  #closed: Promise<void> | undefined;
+
+  /**
+   * @param connections to a database that is prepared; closed with this store.
+   * @param pollMs how often a subscriber looks for commits that it may not have heard of, milliseconds.
+   */
+  constructor(connections: Connections, pollMs = 1000) {
+    this.#connections = connections;
+    this.#listener = new Listener(connections, pollMs, () => this.#notify(undefined));
+  }
+
+  async commit(commits: readonly Commit[]): Promise<readonly CommitResult[]> {
+    commits.forEach(checkTexts);
+    if (commits.length === 0) return [];
+    const batches = batchesOf(commits);
+    const done = await this.#use(async (session, again) => {
+      const send = async (text: string): Promise<readonly boolean[]> => {
+        const [row] = await session.prepared<{ results: boolean[] }>(COMMIT_FUNCTION, COMMIT, [text, again]);
+        return row?.results ?? [];
+      };
+      const [only, ...more] = batches;
+      if (only !== undefined && more.length === 0) return [await send(only.text)];
+      return session.transaction('begin', async () => {
+        const all: (readonly boolean[])[] = [];
+        for (const { text } of batches) all.push(await send(text));
+        return all;
+      });
+    });
+    const results = new Array<CommitResult>(commits.length).fill('conflict');
+    batches.forEach(({ places }, batch) => {
+      places.forEach((place, at) => {
+        if (done[batch]?.[at] === true) results[place] = 'ok';
+      });
+    });
+    const changed = commits.filter((_, at) => results[at] === 'ok').map(({ runId }) => runId);
+    this.#changed(new Set(changed));
+    return results;
+  }
+
+  async renew(runId: string, node: string, epoch: number, untilMs: number): Promise<boolean> {
+    const values = { id: runId, node, epoch, until: untilMs };
+    const isHeld = (await this.#use((session) => session.run('renewLease', values))) > 0;
+    if (isHeld) this.#changed([runId]);
+    return isHeld;
+  }
+
+  async remove(runId: string): Promise<boolean> {
+    const [found] = await this.#read<HeadRow>('head', { id: runId });
+    if (found === undefined) return false;
+    const { no, created_ms } = found;
+    const isRemoved = await this.#use((session, again) =>
+      session.transaction('begin', async () => {
+        const removed = await session.run('removeRun', { id: runId, no, created_ms });
+        // Gone since we saw it, and an earlier try may have done it: then the rest is gone as well.
+        if (removed === 0) return again;
+        for (const name of ['dropEvents', 'dropSnapshot', 'clearWork'] as const)
+          await session.run(name, { run_no: no });
+        return true;
+      }),
+    );
+    if (isRemoved) this.#changed([runId]);
+    return isRemoved;
+  }
+
+  async head(runId: string): Promise<RunHead | undefined> {
+    const [row] = await this.#read<HeadRow>('head', { id: runId });
+    return row === undefined ? undefined : toHead(row);
+  }
+
+  load(runId: string): Promise<LoadedRun | undefined> {
+    return this.#use((session) =>
+      session.transaction(SNAPSHOT, async () => {
+        const [row] = await session.all<HeadRow>('head', { id: runId });
+        if (row === undefined) return undefined;
+        const run_no = row.no;
+        const [snapshot] = await session.all<Snapshot>('snapshot', { run_no });
+        const after = snapshot?.version ?? 0;
+        const tail = await session.all<EventRow>('events', { run_no, after, limit: null });
+        return { head: toHead(row), snapshot, tail: tail.map(toEvent) };
+      }),
+    );
+  }
+
+  async events(
+    runId: string,
+    after: number,
+    limit: number,
+    types?: readonly string[],
+  ): Promise<readonly StoredEvent[]> {
+    const values = { id: runId, after, limit };
+    if (types === undefined) return (await this.#read<EventRow>('eventsOf', values)).map(toEvent);
+    const some = eventsOfTypes(types);
+    const rows = await this.#use((session) =>
+      session.query<EventRow>(some.text, { ...values, ...some.values }),
+    );
+    return rows.map(toEvent);
+  }
+
+  async list(query: ListQuery): Promise<RunPage> {
+    const { text, values } = listStatement(query);
+    return toPage(await this.#use((session) => session.query<HeadRow>(text, values)), query);
+  }
+
+  async due({ nowMs, limit, queues }: DueQuery): Promise<readonly WorkRow[]> {
+    const wanted = [...new Set(queues)];
+    const found = await Promise.all(
+      wanted.map((queue) => this.#read<WorkRecord>('due', { queue, now: nowMs, limit })),
+    );
+    const rows = found.flat();
+    if (wanted.length > 1) rows.sort((a, b) => a.due_ms - b.due_ms);
+    return rows.slice(0, limit).map(toWork);
+  }
+
+  async nextDueMs(queues: readonly string[]): Promise<number | undefined> {
+    const firsts = await Promise.all(
+      queues.map((queue) => this.#read<{ due_ms: number | null }>('nextDue', { queue })),
+    );
+    const known = firsts.flat().flatMap(({ due_ms }) => due_ms ?? []);
+    return known.length === 0 ? undefined : Math.min(...known);
+  }
+
+  async work(runId: string): Promise<readonly WorkRow[]> {
+    return (await this.#read<WorkRecord>('workOf', { id: runId })).map(toWork);
+  }
+
+  subscribe(listener: (runId: string | undefined) => void): () => void {
+    // Wrapped: the same function may subscribe twice.
+    const entry = (runId: string | undefined): void => listener(runId);
+    this.#listeners.add(entry);
+    if (this.#closed === undefined) this.#listener.start();
+    return () => {
+      this.#listeners.delete(entry);
+      if (this.#listeners.size === 0) this.#listener.stop();
+    };
+  }
+
+  integrity(): Promise<readonly string[]> {
+    return this.#use((session) =>
+      session.transaction(SNAPSHOT, async () => {
+        await session.query('set local statement_timeout = 0'); // it reads everything
+        const strays = await session.all<{ of: string; count: number }>('strays', {});
+        return strays
+          .filter(({ count }) => count > 0)
+          .map(({ of, count }) => `${count} rows of ${of} belong to no run`);
+      }),
+    );
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    this.#listeners.clear();
+    await Promise.allSettled(this.#inFlight);
+    await this.#listener.close();
+    await this.#connections.close();
+  }
+
+  #read<Row extends object>(...statement: Parameters<Session['all']>): Promise<Row[]> {
+    return this.#use((session) => session.all<Row>(...statement));
+  }
+
+  async #use<T>(work: (session: Session, again: boolean) => Promise<T>): Promise<T> {
+    if (this.#closed !== undefined) {
+      const { shown } = this.#connections.address;
+      throw new ReeveError('E_STORE_UNAVAILABLE', 'the store was closed', { store: shown });
+    }
+    const using = this.#connections.use(work);
+    this.#inFlight.add(using);
+    try {
+      return await using;
+    } finally {
+      this.#inFlight.delete(using);
+    }
+  }
+
+  #changed(runIds: Iterable<string>): void {
+    let isAny = false;
+    for (const runId of runIds) {
+      isAny = true;
+      this.#notify(runId);
+    }
+    if (isAny) this.#listener.announce();
+  }
+
+  #notify(runId: string | undefined): void {
+    for (const listener of this.#listeners) listener(runId);
+  }
+}
