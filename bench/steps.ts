@@ -7,10 +7,10 @@ import Database from 'better-sqlite3';
 import { Engine } from '../src/engine/engine.ts';
 import { systemChance, systemClock } from '../src/engine/system.ts';
 import { Worker } from '../src/engine/worker.ts';
-import type { RunSpec } from '../src/model/run-spec.ts';
 import { openStore } from '../src/store/open-store.ts';
 import { publish } from './page.ts';
-import { machine, quantile, showSpread, spread } from './measure.ts';
+import { durableSteps, SPEC, Table, timed, type Result } from './durable-steps.ts';
+import { machine, showSpread, spread } from './measure.ts';
 
 const { values: flags } = parseArgs({
   options: {
@@ -23,36 +23,6 @@ const { values: flags } = parseArgs({
 const REPETITIONS = Number(flags.repetitions);
 const STEPS = Number(flags.steps);
 const root = mkdtempSync(join(flags.dir, '.bench-'));
-
-const SPEC: RunSpec = {
-  tenant: 'bench',
-  actor: 'bench',
-  name: 'bench',
-  limits: {},
-  labels: {},
-  root: { id: 'root', kind: 'composite' },
-  nodes: [],
-};
-
-interface Result {
-  /** Milliseconds for one operation, sorted. */
-  readonly latencies: readonly number[];
-  readonly perSecond: number;
-}
-
-function timed(count: number, operation: (n: number) => void): Result {
-  const latencies: number[] = [];
-  const begun = performance.now();
-  for (let n = 0; n < count; n += 1) {
-    const before = performance.now();
-    operation(n);
-    latencies.push(performance.now() - before);
-  }
-  return {
-    latencies: latencies.toSorted((a, b) => a - b),
-    perSecond: count / ((performance.now() - begun) / 1000),
-  };
-}
 
 function bareSync(dir: string): Result {
   const file = openSync(join(dir, 'sync'), 'a');
@@ -75,51 +45,6 @@ function bareInsert(dir: string): Result {
   const result = timed(STEPS, (n) => insert.run(n, n, 'row', text));
   db.close();
   return result;
-}
-
-/** One step: its node and its intent are recorded and synced, then its end. Nothing else happens in it. */
-async function steps(dir: string, clients: number): Promise<Result> {
-  const store = await openStore(join(dir, `steps-${clients}`), { create: true });
-  const engine = new Engine({
-    store: store.runs,
-    blobs: store.blobs,
-    clock: systemClock,
-    chance: systemChance,
-  });
-  const latencies: number[] = [];
-  const each = Math.ceil((STEPS * Math.min(clients, 8)) / clients);
-  const claimant = { worker: 'bench', leaseId: 'bench', ttlMs: 600_000 };
-  const client = async (run: string): Promise<void> => {
-    await engine.execute(run, { type: 'create', spec: SPEC });
-    await engine.execute(run, { type: 'claim', node: 'root', claimant });
-    for (let n = 0; n < each; n += 1) {
-      const node = `n${n}`;
-      const before = performance.now();
-      await Promise.all([
-        engine.execute(run, {
-          type: 'add_nodes',
-          parent: 'root',
-          nodes: [{ id: node, kind: 'atomic', executor: 'bench' }],
-        }),
-        engine.execute(run, { type: 'start', node, epoch: 0, claimant }),
-      ]);
-      await engine.execute(run, {
-        type: 'finish',
-        node,
-        attempt: 1,
-        epoch: 1,
-        outcome: 'succeeded',
-        usage: {},
-        outputs: { n },
-      });
-      latencies.push(performance.now() - before);
-    }
-  };
-  const begun = performance.now();
-  await Promise.all(Array.from({ length: clients }, (_, at) => client(`run-${at}`)));
-  const perSecond = (each * clients) / ((performance.now() - begun) / 1000);
-  await store.close();
-  return { latencies: latencies.toSorted((a, b) => a - b), perSecond };
 }
 
 /** A job of dry steps, driven by a worker: what `submit` does without commands. Seconds. */
@@ -152,31 +77,20 @@ async function dryJob(dir: string, count: number): Promise<number> {
   return seconds;
 }
 
-interface Row {
-  readonly what: string;
-  readonly p50: number[];
-  readonly p99: number[];
-  readonly rate: number[];
-}
-
-const rows = new Map<string, Row>();
+const table = new Table();
 const dry = { thousand: [] as number[], twoThousand: [] as number[] };
-
-function note(what: string, { latencies, perSecond }: Result): void {
-  const row = rows.get(what) ?? { what, p50: [], p99: [], rate: [] };
-  row.p50.push(quantile(latencies, 0.5));
-  row.p99.push(quantile(latencies, 0.99));
-  row.rate.push(perSecond);
-  rows.set(what, row);
-}
 
 try {
   for (let n = 0; n < REPETITIONS; n += 1) {
     const dir = mkdtempSync(join(root, 'r-'));
-    note('bare fdatasync of 300 bytes', bareSync(dir));
-    note('bare SQLite insert, one row a transaction', bareInsert(dir));
-    for (const clients of [1, 8, 32])
-      note(`durable step, ${clients} client${clients === 1 ? '' : 's'}`, await steps(dir, clients));
+    table.note('bare fdatasync of 300 bytes', bareSync(dir));
+    table.note('bare SQLite insert, one row a transaction', bareInsert(dir));
+    for (const clients of [1, 8, 32]) {
+      const store = await openStore(join(dir, `steps-${clients}`), { create: true });
+      const result = await durableSteps(store, clients, STEPS);
+      table.note(`durable step, ${clients} client${clients === 1 ? '' : 's'}`, result);
+      await store.close();
+    }
     dry.thousand.push(await dryJob(dir, 1000));
     dry.twoThousand.push(await dryJob(dir, 2000));
     rmSync(dir, { recursive: true });
@@ -186,13 +100,8 @@ try {
   rmSync(root, { recursive: true, force: true });
 }
 
-const table = [
-  '| what | p50, ms | p99, ms | per second |',
-  '| --- | --- | --- | --- |',
-  ...[...rows.values()].map(
-    ({ what, p50, p99, rate }) =>
-      `| ${what} | ${showSpread(spread(p50), 2)} | ${showSpread(spread(p99), 2)} | ${showSpread(spread(rate), 0)} |`,
-  ),
+const text = [
+  table.text(),
   '',
   '| what | seconds |',
   '| --- | --- |',
@@ -200,5 +109,5 @@ const table = [
   `| a job of 2,000 dry steps | ${showSpread(spread(dry.twoThousand), 2)} |`,
 ].join('\n');
 
-const page = `${machine()}; ${REPETITIONS} repetitions, interleaved; median (least–most).\n\n${table}\n`;
+const page = `${machine()}; ${REPETITIONS} repetitions, interleaved; median (least–most).\n\n${text}\n`;
 publish('steps', page, flags.write);

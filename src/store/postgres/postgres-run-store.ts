@@ -30,12 +30,12 @@ import {
 } from '../sql/rows.ts';
 import { eventsOfTypes, listStatement } from '../sql/statements.ts';
 import { checkTexts } from '../texts.ts';
-import { batchesOf } from './commit-batch.ts';
+import { batchesOf, type Batch } from './commit-batch.ts';
 import { COMMIT_FUNCTION } from './commit-function.ts';
 import type { Connections, Session } from './connections.ts';
 import { Listener } from './listener.ts';
 
-const COMMIT = `select ${COMMIT_FUNCTION}($1, $2) as results`;
+const COMMIT = `select ${COMMIT_FUNCTION}($1, $2, $3, $4) as results`;
 /** One instant for several statements. */
 const SNAPSHOT = 'begin transaction isolation level repeatable read, read only';
 
@@ -60,15 +60,16 @@ export class PostgresRunStore implements RunStore {
     if (commits.length === 0) return [];
     const batches = batchesOf(commits);
     const done = await this.#use(async (session, again) => {
-      const send = async (text: string): Promise<readonly boolean[]> => {
-        const [row] = await session.prepared<{ results: boolean[] }>(COMMIT_FUNCTION, COMMIT, [text, again]);
+      const send = async (batch: Batch): Promise<readonly boolean[]> => {
+        const values = [batch.commits, batch.events, batch.work, again];
+        const [row] = await session.prepared<{ results: boolean[] }>(COMMIT_FUNCTION, COMMIT, values);
         return row?.results ?? [];
       };
       const [only, ...more] = batches;
-      if (only !== undefined && more.length === 0) return [await send(only.text)];
+      if (only !== undefined && more.length === 0) return [await send(only)];
       return session.transaction('begin', async () => {
         const all: (readonly boolean[])[] = [];
-        for (const { text } of batches) all.push(await send(text));
+        for (const batch of batches) all.push(await send(batch));
         return all;
       });
     });

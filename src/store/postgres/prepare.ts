@@ -51,7 +51,7 @@ async function look(session: Session, { address: { schema } }: Connections): Pro
     {
       namespace: `"${schema}"`,
       store: `"${schema}".store`,
-      function: `"${schema}".${COMMIT_FUNCTION}(json, boolean)`,
+      function: `"${schema}".${COMMIT_FUNCTION}(json, json, json, boolean)`,
     },
   );
   if (server === undefined) throw new TypeError('the server answered without a row');
