@@ -1,6 +1,7 @@
 /** A command is data: help, parsing, completion and `--explain` derive from it; only `run` does something. */
 import type { ReeveError } from '../model/errors.ts';
 import type { Jobs } from '../doors/jobs/jobs.ts';
+import type { PostgresAddress } from '../store/store-address.ts';
 
 export type Program = 'reeve' | 'wrkr';
 
@@ -12,7 +13,9 @@ export interface CliContext {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
   readonly version: string;
+  /** The store's directory; of a store in PostgreSQL what belongs to this machine. */
   readonly storeRoot: string;
+  readonly postgres?: PostgresAddress;
   readonly outDir: string;
   readonly stdout: NodeJS.WriteStream;
   readonly stderr: NodeJS.WriteStream;

@@ -1,9 +1,9 @@
 /** What a command may use of the world. Built once in `main`; environment variables are read here and nowhere else. */
-import { homedir } from 'node:os';
-import { isAbsolute, join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { ReeveError } from '../model/errors.ts';
 import type { Jobs } from '../doors/jobs/jobs.ts';
 import type { CliContext, CommandSpec, Program } from './command.ts';
+import { storePlaceOf } from './store-place.ts';
 import { programVersion } from './version.ts';
 
 export interface OpenContext extends CliContext {
@@ -22,7 +22,7 @@ export function openContext({ program, commands, json, store, signal }: ContextO
   const env: Readonly<Record<string, string | undefined>> = process.env;
   const cwd = currentDirectory();
   const { version } = programVersion();
-  const storeRoot = storeRootOf(program, store, env, cwd);
+  const place = storePlaceOf(program, store, env, cwd);
   let opening: Promise<Jobs> | undefined;
   return {
     program,
@@ -31,14 +31,14 @@ export function openContext({ program, commands, json, store, signal }: ContextO
     env,
     cwd,
     version,
-    storeRoot,
+    ...place,
     outDir: resolve(cwd, program === 'reeve' ? 'reeve-out' : 'wrkr-out'),
     stdout: process.stdout,
     stderr: process.stderr,
     signal,
     jobs({ create = true } = {}) {
       opening ??= import('./open-jobs.ts').then(({ openJobs }) =>
-        openJobs({ root: storeRoot, cwd, env, version, create, stderr: process.stderr }),
+        openJobs({ place, cwd, env, version, create, stderr: process.stderr }),
       );
       return opening;
     },
@@ -46,27 +46,6 @@ export function openContext({ program, commands, json, store, signal }: ContextO
       await (await opening?.catch(() => undefined))?.close();
     },
   };
-}
-
-/** `--store`, then REEVE_HOME, then the program's own place in the home directory. */
-function storeRootOf(
-  program: Program,
-  store: string | undefined,
-  env: CliContext['env'],
-  cwd: string,
-): string {
-  const given = store ?? (env['REEVE_HOME'] || undefined);
-  if (given !== undefined) {
-    if (given.trim() === '' || given.includes('\0')) {
-      throw new ReeveError('E_INVALID_INPUT_SCHEMA', 'the store needs a path', {
-        field: 'store',
-        value: given,
-      });
-    }
-    return isAbsolute(given) ? given : resolve(cwd, given);
-  }
-  const home = env['HOME'] || homedir();
-  return join(home, program === 'reeve' ? '.reeve' : '.wrkr');
 }
 
 function currentDirectory(): string {

@@ -7,11 +7,12 @@ import { JobDirectories } from '../doors/jobs/directory.ts';
 import { thisProcess } from '../doors/jobs/fingerprint.ts';
 import type { Jobs } from '../doors/jobs/jobs.ts';
 import { LazyExecutor } from './lazy-executor.ts';
+import type { StorePlace } from './store-place.ts';
 import { openStore } from '../store/open-store.ts';
 import { escapeControls } from './output.ts';
 
 export interface OpenJobsOptions {
-  readonly root: string;
+  readonly place: StorePlace;
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly version: string;
@@ -20,8 +21,10 @@ export interface OpenJobsOptions {
 }
 
 export async function openJobs(options: OpenJobsOptions): Promise<Jobs> {
-  const { root, cwd, env, version, create, stderr } = options;
-  const store = await openStore(root, { create });
+  const { place, cwd, env, version, create, stderr } = options;
+  const { storeRoot: root, postgres } = place;
+  const store = await openStore(root, { create, postgres });
+  const { shared } = store;
   const engine = new Engine({
     store: store.runs,
     blobs: store.blobs,
@@ -35,14 +38,20 @@ export async function openJobs(options: OpenJobsOptions): Promise<Jobs> {
   const secretArguments = new Map<string, readonly string[]>();
   const processes = new LazyExecutor('process', async () => {
     const { ProcessExecutor } = await import('../executors/process/process-executor.ts');
-    return new ProcessExecutor({
+    const here = new ProcessExecutor({
       recordsDir: join(root, 'attempts'),
       secretArguments: ({ runId }) => secretArguments.get(runId),
     });
+    if (shared === undefined) return here;
+    const { PlacedExecutor } = await import('../executors/placed-executor.ts');
+    return new PlacedExecutor(here, shared.places, shared.place);
   });
   return {
     engine,
     root,
+    get place() {
+      return shared?.place;
+    },
     surroundings: { ...thisProcess(), cwd, env },
     version,
     executors: new Map([[processes.name, processes]]),

@@ -6,6 +6,14 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
+/** Where effects were begun, for stores that several machines share. */
+export interface EffectPlaces {
+  /** Says that the effect belongs to this place, unless it belongs to another one. Durable. @returns whose it is. */
+  claim(effectKey: string, place: string): Promise<string>;
+  /** Idempotent. */
+  forget(effectKey: string): Promise<void>;
+}
+
 export interface Chance {
   /** In [0, 1). */
   random(): number;

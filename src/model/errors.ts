@@ -117,7 +117,7 @@ export const ERRORS = {
     status: 503,
     exit: 1,
     retry: true,
-    hint: 'Check that the store directory exists and is readable and writable by you.',
+    hint: 'Check that the store is there and that you may use it: its directory, or the database that its URL names.',
   },
   E_STORE_NEWER: {
     status: 503,

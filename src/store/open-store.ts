@@ -1,4 +1,7 @@
-/** A store directory: `reeve.sqlite` and `blobs/`, for this user only. */
+/**
+ * A store: a directory with `reeve.sqlite` and `blobs/`, for this user only, or a PostgreSQL database. The driver of the
+ * other one is not loaded.
+ */
 import { accessSync, chmodSync, constants, mkdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { ReeveError } from '../model/errors.ts';
@@ -6,15 +9,26 @@ import type { BlobStore } from './blob-store.ts';
 import { DirectoryBlobs } from './blobs/directory-blobs.ts';
 import type { RunStore } from './run-store.ts';
 import { DATABASE_NAME, SharedRunStore } from './sqlite/shared-run-store.ts';
+import { placeOf } from './place.ts';
 import { storeError } from './sqlite/sqlite-errors.ts';
+import type { PostgresAddress } from './store-address.ts';
 
 export interface Store {
   readonly runs: RunStore;
   readonly blobs: BlobStore;
+  /** Of a store that several machines share: this one's name in it, made on first use, and where effects were begun. */
+  readonly shared?: { readonly place: string; readonly places: Places };
   close(): Promise<void>;
 }
 
+interface Places {
+  claim(effectKey: string, place: string): Promise<string>;
+  forget(effectKey: string): Promise<void>;
+}
+
 export interface OpenStoreOptions {
+  /** Then `root` only keeps what belongs to this machine. */
+  readonly postgres?: PostgresAddress | undefined;
   /** Makes the directory and the database when there are none; otherwise that is E_STORE_UNAVAILABLE. */
   readonly create?: boolean;
   /** How long a write waits for other processes before E_STORE_BUSY, milliseconds. */
@@ -27,8 +41,9 @@ export interface OpenStoreOptions {
  */
 export async function openStore(
   root: string,
-  { create = true, busyMs }: OpenStoreOptions = {},
+  { create = true, busyMs, postgres }: OpenStoreOptions = {},
 ): Promise<Store> {
+  if (postgres !== undefined) return openShared(root, postgres, create, busyMs);
   const file = join(root, DATABASE_NAME);
   try {
     if (create) makeRoot(root);
@@ -38,6 +53,38 @@ export async function openStore(
     });
     const blobs = new DirectoryBlobs(join(root, 'blobs'));
     return { runs, blobs, close: () => runs.close() };
+  } catch (error) {
+    throw storeError(error, root);
+  }
+}
+
+async function openShared(
+  root: string,
+  address: PostgresAddress,
+  create: boolean,
+  busyMs: number | undefined,
+): Promise<Store> {
+  const { openPostgres } = await import('./postgres/open-postgres.ts');
+  const { places, ...store } = await openPostgres(address, {
+    create,
+    ...(busyMs === undefined ? {} : { busyMs }),
+  });
+  let known: string | undefined;
+  const shared = {
+    places,
+    // Only who runs something needs a directory here.
+    get place(): string {
+      known ??= makePlace(root);
+      return known;
+    },
+  };
+  return { ...store, shared };
+}
+
+function makePlace(root: string): string {
+  try {
+    makeRoot(root);
+    return placeOf(root);
   } catch (error) {
     throw storeError(error, root);
   }

@@ -2,7 +2,9 @@
 import { ReeveError } from '../model/errors.ts';
 
 export interface PostgresAddress {
-  /** For the driver, with the password where there is one: never print or store it. */
+  /** As it was given, for a process of ours. It may hold a password: never print or store it. */
+  readonly url: string;
+  /** What the driver understands of it. The same holds. */
   readonly connectionString: string;
   /** Holds the tables; made on first use. */
   readonly schema: string;
@@ -71,6 +73,7 @@ export function parseStoreUrl(text: string, field = 'store'): PostgresAddress {
   const port = url.port || '5432';
   const user = url.username === '' ? '' : `${url.username}@`;
   return {
+    url: text,
     connectionString: url.href,
     schema,
     pool,

@@ -91,9 +91,16 @@ async function killInTheMiddle(
   tell: (text: string) => void,
 ): Promise<void> {
   const entry = fileURLToPath(new URL(`../../../bin/${ctx.program}.js`, import.meta.url));
-  const worker = spawn(process.execPath, [entry, 'resume', jobId, '--store', ctx.storeRoot], {
-    stdio: 'ignore',
-  });
+  // A URL may hold a password, and arguments can be seen by everybody.
+  const { postgres, env } = ctx;
+  const worker = spawn(
+    process.execPath,
+    [entry, 'resume', jobId, ...(postgres === undefined ? ['--store', ctx.storeRoot] : [])],
+    {
+      stdio: 'ignore',
+      env: { ...env, ...(postgres === undefined ? {} : { REEVE_STORE_URL: postgres.url }) },
+    },
+  );
   const exited = once(worker, 'exit');
   const running = untilRunning(ctx, jobs, jobId);
   await Promise.race([running, exited]);

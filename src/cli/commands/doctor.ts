@@ -44,7 +44,7 @@ function serveInputs({ env }: CliContext, flags: Flags): ServeRules {
 
 /** Opens a store that is there, and reads from it; makes none. */
 async function inspectStore(ctx: CliContext): Promise<string | undefined> {
-  if (!existsSync(join(ctx.storeRoot, 'reeve.sqlite'))) return undefined;
+  if (ctx.postgres === undefined && !existsSync(join(ctx.storeRoot, 'reeve.sqlite'))) return undefined;
   try {
     const jobs = await ctx.jobs({ create: false });
     await jobs.engine.store.list({ limit: 1 });

@@ -25,7 +25,7 @@ export const work: CommandHandler = async (ctx, { flags }) => {
   const worker = workerOf(jobs, 'work', { onChange });
   if (!ctx.json)
     jobs.note(
-      `${ctx.program} work: queue=${DEFAULT_QUEUE} concurrency=${concurrency} store=${ctx.storeRoot}`,
+      `${ctx.program} work: queue=${DEFAULT_QUEUE} concurrency=${concurrency} store=${ctx.postgres?.shown ?? ctx.storeRoot}`,
     );
   await worker.run({ queues: [DEFAULT_QUEUE], concurrency, untilIdle: flags.on('once') }, ctx.signal);
   const results = [...seen].map(([job_id, status]) => ({ job_id, status }));

@@ -29,7 +29,11 @@ const LIMIT_FLAGS: Readonly<Record<UsageKey, string>> = {
 /** For the person to fill in. */
 const REASON = '--reason "…"';
 
-export function callOf({ program, storeRoot, env, cwd }: CliContext): Call {
+export function callOf({ program, storeRoot, postgres, env, cwd }: CliContext): Call {
+  if (postgres !== undefined) {
+    // Without the password: it is for ~/.pgpass or the environment, not for a screen.
+    return { program, store: env['REEVE_STORE_URL'] === postgres.url ? [] : ['--store', postgres.shown] };
+  }
   const own = env['REEVE_HOME'] || join(env['HOME'] || homedir(), program === 'reeve' ? '.reeve' : '.wrkr');
   return { program, store: storeRoot === resolve(cwd, own) ? [] : ['--store', storeRoot] };
 }

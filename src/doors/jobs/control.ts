@@ -37,7 +37,7 @@ export async function cancel(jobs: Jobs, id: string, by: string, reason?: string
   if (state.live.size > 0) {
     const row = (await jobs.engine.store.work(jobId))[0];
     const isLeased = row?.untilMs != null && row.untilMs > jobs.engine.clock.nowMs();
-    const isDriven = isLeased && !isDeadWorker(row.worker);
+    const isDriven = isLeased && !isDeadWorker(row.worker, jobs.place);
     if (!isDriven) await workerOf(jobs, 'dispatch').stopLeftovers(jobId);
   }
   jobs.directories.touch(jobId);

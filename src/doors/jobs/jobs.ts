@@ -15,6 +15,8 @@ import type { RunSurroundings } from './to-run.ts';
 export interface Jobs {
   readonly engine: Engine;
   readonly root: string;
+  /** This machine's name in a store that several share. */
+  readonly place: string | undefined;
   readonly surroundings: Surroundings;
   readonly version: string;
   readonly executors: ReadonlyMap<string, Executor>;
@@ -51,7 +53,7 @@ export function workerOf(
   return new Worker({
     engine: jobs.engine,
     executors: jobs.executors,
-    worker: `${prefix}-${process.pid}`,
+    worker: `${prefix}-${process.pid}${jobs.place === undefined ? '' : `@${jobs.place}`}`,
     newLeaseId: () => `lease-${process.pid}-${process.hrtime.bigint()}`,
     ttlMs: jobs.leaseTtlMs,
     environmentOf: (rules) => captureFingerprint(rules, jobs.surroundings),

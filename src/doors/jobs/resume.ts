@@ -80,7 +80,7 @@ async function explainConflict(jobs: Jobs, jobId: string, error: ReeveError): Pr
   const row = (await jobs.engine.store.work(jobId)).find(({ state }) => state === 'leased');
   if (row?.untilMs == null) return error;
   const seconds = Math.max(1, Math.ceil((row.untilMs - jobs.engine.clock.nowMs()) / 1000));
-  const dead = isDeadWorker(row.worker);
+  const dead = isDeadWorker(row.worker, jobs.place);
   const what = dead
     ? `its worker ${row.worker} is gone, its lease ends in ${seconds} s: wait, or take it over now with resume --takeover`
     : `its worker ${row.worker} is at work`;
@@ -91,17 +91,20 @@ async function explainConflict(jobs: Jobs, jobId: string, error: ReeveError): Pr
   });
 }
 
-/** Workers are named `<kind>-<pid>`, on this machine: a store is not shared between machines. */
-export function isDeadWorker(worker: string | null): boolean {
-  const pid = Number(/-(\d+)$/.exec(worker ?? '')?.[1] ?? 0);
-  return pid > 0 && !isAlive(pid);
+/**
+ * Whether a worker is surely gone. Workers are named `<kind>-<pid>`, and `<kind>-<pid>@<place>` in a store that several
+ * machines share: of those elsewhere only their lease tells.
+ */
+export function isDeadWorker(worker: string | null, here: string | undefined): boolean {
+  const [, pid, place] = /-(\d+)(?:@(.+))?$/.exec(worker ?? '') ?? [];
+  return pid !== undefined && Number(pid) > 0 && place === here && !isAlive(Number(pid));
 }
 
 /** Ends the lease of a dead worker now. A worker that lives keeps it: nothing is taken from it. */
 async function expireDead(jobs: Jobs, state: RunState): Promise<void> {
   const { rootId } = state.spec;
   const root = state.nodes.get(rootId);
-  if (root?.lease === undefined || !isDeadWorker(root.lease.worker)) return;
+  if (root?.lease === undefined || !isDeadWorker(root.lease.worker, jobs.place)) return;
   const row = (await jobs.engine.store.work(state.id)).find(({ node }) => node === rootId);
   const nowMs = jobs.engine.clock.nowMs();
   // Last seen: when the lease was last renewed, which is its end less its time to live.

@@ -54,6 +54,8 @@ export interface JobView {
   readonly budget: readonly BudgetView[];
   readonly reasonCodes: readonly string[];
   readonly worker?: { readonly name: string; readonly untilMs: number };
+  /** Where it is looked at from, in a store that several machines share. */
+  readonly place?: string | undefined;
 }
 
 /** The events that a view is made of; of a long job the others are as many. */
@@ -129,7 +131,7 @@ export class ViewFold {
         return { key, used: usage[key], ...(limit === undefined || limit === 0 ? {} : { limit }) };
       }),
       reasonCodes: state.reasonCodes,
-      ...(worker === undefined ? {} : { worker }),
+      ...(worker === undefined ? {} : { worker, place: this.#jobs.place }),
     };
   }
 

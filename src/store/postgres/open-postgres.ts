@@ -1,6 +1,7 @@
 import type { PostgresAddress } from '../store-address.ts';
 import { Connections, type ConnectionsOptions } from './connections.ts';
 import { PostgresBlobs } from './postgres-blobs.ts';
+import { PostgresPlaces } from './postgres-places.ts';
 import { PostgresRunStore } from './postgres-run-store.ts';
 import { prepareDatabase } from './prepare.ts';
 
@@ -13,7 +14,7 @@ export interface OpenPostgresOptions extends ConnectionsOptions {
 export interface PostgresStore {
   readonly runs: PostgresRunStore;
   readonly blobs: PostgresBlobs;
-  readonly connections: Connections;
+  readonly places: PostgresPlaces;
   close(): Promise<void>;
 }
 
@@ -30,5 +31,10 @@ export async function openPostgres(
     throw error;
   }
   const runs = new PostgresRunStore(connections, pollMs);
-  return { runs, blobs: new PostgresBlobs(connections), connections, close: () => runs.close() };
+  return {
+    runs,
+    blobs: new PostgresBlobs(connections),
+    places: new PostgresPlaces(connections),
+    close: () => runs.close(),
+  };
 }

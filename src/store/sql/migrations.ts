@@ -82,6 +82,8 @@ export const MIGRATIONS: readonly Migration[] = [
                 bytes bytea not null,
                 primary key (sha256, part)
               )`,
+              // Which machine's records know how an effect stands.
+              'create table places (effect_key text collate "C" primary key, place text not null)',
             ]),
       ];
     },
