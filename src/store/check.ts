@@ -130,7 +130,7 @@ export async function repairRun(
   return { runId, events, findings: left, mended: mended as RepairReport['mended'] };
 }
 
-async function* allRuns(store: RunStore): AsyncGenerator<RunHead> {
+export async function* allRuns(store: RunStore): AsyncGenerator<RunHead> {
   let page = await store.list({ limit: RUNS_PAGE });
   for (;;) {
     yield* page.runs;
@@ -157,7 +157,8 @@ function staleRows(rows: readonly WorkRow[], expected: readonly ExpectedWork[]):
   return wrong.map(({ node }) => ({ op: 'drop', node }));
 }
 
-function missingRows(
+/** @param nowMs leases hold until then. */
+export function missingRows(
   rows: readonly WorkRow[],
   expected: readonly ExpectedWork[],
   nowMs: number,
@@ -237,7 +238,7 @@ async function examineOnce(
   }
 }
 
-class Findings {
+export class Findings {
   readonly #runId: string;
   readonly #found: Finding[] = [];
   #more = 0;
@@ -259,8 +260,8 @@ class Findings {
 }
 
 /** Goes along the events of a run, one after the other, as long as they follow each other. */
-class Walk {
-  readonly #blobs: BlobStore;
+export class Walk {
+  readonly #blobs: Pick<BlobStore, 'get'>;
   readonly #sha256: Sha256;
   readonly #snapshotAt: number | undefined;
   readonly #found: Findings;
@@ -275,7 +276,7 @@ class Walk {
 
   constructor(
     runId: string,
-    blobs: BlobStore,
+    blobs: Pick<BlobStore, 'get'>,
     sha256: Sha256,
     snapshotAt: number | undefined,
     found: Findings,

@@ -1,6 +1,7 @@
 /** Every command, as data. A handler is loaded only when its command runs. */
 import type { CommandSpec } from '../command.ts';
 import { ACCEPTANCE_COMMANDS } from './table/acceptance.ts';
+import { COPY_COMMANDS } from './table/copy.ts';
 import { DECISION_COMMANDS } from './table/decisions.ts';
 import { EVIDENCE_COMMANDS } from './table/evidence.ts';
 import { JOB_COMMANDS } from './table/jobs.ts';
@@ -20,5 +21,6 @@ export const COMMANDS: readonly CommandSpec[] = [
   ...STORY_COMMANDS,
   ...SIGNING_COMMANDS,
   ...STORE_COMMANDS,
+  ...COPY_COMMANDS,
   ...PROGRAM_COMMANDS,
 ];
