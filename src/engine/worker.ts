@@ -8,6 +8,7 @@ import type { WorkRow } from '../store/run-store.ts';
 import { Driver, type DriveEnd, type DriverOptions } from './driver.ts';
 import type { Executor } from './executor.ts';
 import type { HeldLease } from './lease-keeper.ts';
+import type { Chance } from './ports.ts';
 
 /** Time a lease holds without renewal, milliseconds (contract wrkr §c); it is renewed every third of it. */
 export const LEASE_TTL_MS = 30_000;
@@ -87,6 +88,7 @@ export class Worker {
     const { engine, lookMs = 1000, onFailure } = this.options;
     const driving = new Map<string, Promise<unknown>>();
     const refused = new Map<string, number>();
+    const crowd = new Crowd(engine.chance);
     let failure: Error | undefined;
     const failed = new AbortController(); // one failure stops the others as gently as the signal does
     const stopping = AbortSignal.any([signal, failed.signal]);
@@ -102,15 +104,17 @@ export class Worker {
         if (!signal.aborted) {
           const room = concurrency - driving.size;
           for (const [key, untilMs] of refused) if (untilMs <= nowMs) refused.delete(key);
-          const limit = room + refused.size + driving.size;
+          const limit = room + refused.size + driving.size + crowd.size;
           const rows = room <= 0 ? [] : await engine.store.due({ nowMs, limit, queues });
-          const fresh = rows
-            .filter((row) => !driving.has(keyOf(row)) && !refused.has(keyOf(row)))
-            .slice(0, room);
+          const free = rows.filter((row) => !driving.has(keyOf(row)) && !refused.has(keyOf(row)));
+          const fresh = crowd.choose(free, room);
           for (const row of fresh) {
             const work = this.#take(row, stopping)
               // Not taken: someone was faster, or it cannot run now.
-              .then((taken) => taken || refused.set(keyOf(row), engine.clock.nowMs() + lookMs))
+              .then((taken) => {
+                crowd.met(!taken);
+                if (!taken) refused.set(keyOf(row), engine.clock.nowMs() + lookMs);
+              })
               .catch((thrown: unknown) => {
                 const error = thrown instanceof Error ? thrown : new Error(String(thrown));
                 if (onFailure === undefined) {
@@ -200,6 +204,34 @@ export class Worker {
         return;
       }
     }
+  }
+}
+
+/** Most rows that a worker looks beyond those it has room for. */
+const CROWD_MAX = 64;
+
+/**
+ * How many others seem to go for the same rows. A worker alone takes the oldest; each race it loses makes it choose at
+ * random among twice as many, and each row it gets among half as many: so many workers on one store soon spread out.
+ */
+class Crowd {
+  readonly #chance: Chance;
+  size = 0;
+
+  constructor(chance: Chance) {
+    this.#chance = chance;
+  }
+
+  met(isOther: boolean): void {
+    this.size = isOther ? Math.min(CROWD_MAX, Math.max(2, this.size * 2)) : Math.floor(this.size / 2);
+  }
+
+  choose(rows: readonly WorkRow[], room: number): readonly WorkRow[] {
+    if (this.size === 0 || rows.length <= room) return rows.slice(0, room);
+    const left = [...rows];
+    return Array.from({ length: room }, () => {
+      return left.splice(Math.floor(this.#chance.random() * left.length), 1);
+    }).flat();
   }
 }
 

@@ -16,10 +16,10 @@ export interface ConnectionsOptions {
   readonly busyMs?: number;
   /** Most that the server works on one statement, milliseconds. */
   readonly statementMs?: number;
+  /** After which the server ends a transaction whose process is silent, milliseconds: it may be stopped. */
+  readonly idleInTransactionMs?: number;
 }
 
-/** Bounds what a stopped process can hold up: its transaction is ended by the server, milliseconds. */
-const IDLE_IN_TRANSACTION_MS = 10_000;
 const LOCK_MS = 5000;
 const CONNECT_MS = 5000;
 /** An unused connection is given back, milliseconds. */
@@ -37,7 +37,8 @@ export class Connections {
   #closed = false;
   #ended: Promise<void> | undefined;
 
-  constructor(address: PostgresAddress, { busyMs = 15_000, statementMs = 30_000 }: ConnectionsOptions = {}) {
+  constructor(address: PostgresAddress, options: ConnectionsOptions = {}) {
+    const { busyMs = 15_000, statementMs = 30_000, idleInTransactionMs = 10_000 } = options;
     this.address = address;
     this.#busyMs = busyMs;
     this.#config = {
@@ -56,7 +57,7 @@ export class Connections {
         jit: 'off',
         statement_timeout: String(statementMs),
         lock_timeout: String(Math.min(LOCK_MS, statementMs)),
-        idle_in_transaction_session_timeout: String(IDLE_IN_TRANSACTION_MS),
+        idle_in_transaction_session_timeout: String(idleInTransactionMs),
       }),
       types: { getTypeParser },
     };

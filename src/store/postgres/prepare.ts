@@ -5,7 +5,7 @@ import { COMMIT_FUNCTION, CREATE_COMMIT_FUNCTION } from './commit-function.ts';
 import type { Connections, Session } from './connections.ts';
 
 /** How long opening is tried again while the server starts or others migrate, milliseconds. */
-const OPEN_MS = 10_000;
+const OPEN_MS = 5000;
 const OLDEST_SERVER = 140_000;
 
 interface Server {
@@ -38,6 +38,7 @@ export async function prepareDatabase(connections: Connections, create: boolean)
   }, OPEN_MS);
 }
 
+/** Reads the catalogue itself: `to_regclass` and the like answer from a cache that a wait for a lock does not renew. */
 async function look(session: Session, { address: { schema } }: Connections): Promise<Server> {
   const [server] = await session.query<Server>(
     `select current_setting('server_version_num')::int as version,
@@ -45,14 +46,12 @@ async function look(session: Session, { address: { schema } }: Connections): Pro
       current_setting('fsync') as fsync,
       current_setting('synchronous_commit') as commits,
       pg_is_in_recovery() or current_setting('transaction_read_only') = 'on' as is_read_only,
-      to_regnamespace(:namespace) is not null as has_schema,
-      to_regclass(:store) is not null as has_store,
-      to_regprocedure(:function) is not null as has_function`,
-    {
-      namespace: `"${schema}"`,
-      store: `"${schema}".store`,
-      function: `"${schema}".${COMMIT_FUNCTION}(json, json, json, boolean)`,
-    },
+      exists (select from pg_namespace where nspname = :schema) as has_schema,
+      exists (select from pg_class join pg_namespace on pg_namespace.oid = relnamespace
+        where nspname = :schema and relname = 'store') as has_store,
+      exists (select from pg_proc join pg_namespace on pg_namespace.oid = pronamespace
+        where nspname = :schema and proname = :function) as has_function`,
+    { schema, function: COMMIT_FUNCTION },
   );
   if (server === undefined) throw new TypeError('the server answered without a row');
   return server;
