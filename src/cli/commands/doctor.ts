@@ -12,6 +12,7 @@ export const doctor: CommandHandler = async (ctx, { flags }) => {
     nowMs: Date.now(),
     production: flags.on('production-readiness'),
     storeRoot: ctx.storeRoot,
+    ...(ctx.postgres === undefined ? {} : { storeName: ctx.postgres.shown }),
     outDir: ctx.outDir,
     cwd: ctx.cwd,
     env: ctx.env,

@@ -21,7 +21,7 @@ export async function withPack<T>(
 ): Promise<T> {
   const { path, jobId } = await packNamed(ctx, word, outDirOf(ctx, flags));
   if (jobId === undefined || (await isThere(path))) return use(path);
-  if (!(await isThere(ctx.storeRoot))) {
+  if (ctx.postgres === undefined && !(await isThere(ctx.storeRoot))) {
     throw new ReeveError(
       'E_INVALID_INPUT_SCHEMA',
       `there is no pack of ${jobId} at ${path}, and no store at ${ctx.storeRoot}`,

@@ -36,7 +36,7 @@ export function lookOf(ctx: CliContext, view: JobView, nowMs: number): Look {
     call: callOf(ctx),
     nowMs,
     width: widthOf(ctx.stdout),
-    workerGone: view.worker !== undefined && isDeadWorker(view.worker.name, view.place),
+    workerGone: view.worker !== undefined && isDeadWorker(view.worker.name, view.worker.here),
   };
 }
 

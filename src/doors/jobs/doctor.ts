@@ -39,6 +39,8 @@ export interface DoctorOptions {
   readonly nowMs: number;
   readonly production: boolean;
   readonly storeRoot: string;
+  /** Of a store in a database: where it is. */
+  readonly storeName?: string;
   readonly outDir: string;
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -68,14 +70,16 @@ async function defaultChecks(options: DoctorOptions): Promise<Check[]> {
   ];
 }
 
-async function storeRoot({ storeRoot: root, inspectStore }: DoctorOptions): Promise<Check> {
+async function storeRoot({ storeRoot: root, storeName, inspectStore }: DoctorOptions): Promise<Check> {
   const writable = await writableOrCreatable(root);
   const problem = writable ?? (await inspectStore());
   return check(
     'store_root',
     problem,
-    root,
-    'Make the directory writable for you, or name another with --store or REEVE_HOME.',
+    storeName === undefined ? root : `${storeName}, with files of this machine in ${root}`,
+    storeName === undefined
+      ? 'Make the directory writable for you, or name another with --store or REEVE_HOME.'
+      : 'Check the URL, the password and the rights in the database; the first command that writes makes the tables.',
   );
 }
 

@@ -53,9 +53,12 @@ export interface JobView {
   readonly openDecisions: readonly string[];
   readonly budget: readonly BudgetView[];
   readonly reasonCodes: readonly string[];
-  readonly worker?: { readonly name: string; readonly untilMs: number };
-  /** Where it is looked at from, in a store that several machines share. */
-  readonly place?: string | undefined;
+  readonly worker?: {
+    readonly name: string;
+    readonly untilMs: number;
+    /** Where it is looked at from, in a store that several machines share. */
+    readonly here?: string | undefined;
+  };
 }
 
 /** The events that a view is made of; of a long job the others are as many. */
@@ -131,7 +134,7 @@ export class ViewFold {
         return { key, used: usage[key], ...(limit === undefined || limit === 0 ? {} : { limit }) };
       }),
       reasonCodes: state.reasonCodes,
-      ...(worker === undefined ? {} : { worker, place: this.#jobs.place }),
+      ...(worker === undefined ? {} : { worker }),
     };
   }
 
@@ -182,7 +185,9 @@ export class JobViewer {
     }
     const row = (await engine.store.work(state.id)).find(({ node }) => node === state.spec.rootId);
     const worker =
-      row?.worker != null && row.untilMs != null ? { name: row.worker, untilMs: row.untilMs } : undefined;
+      row?.worker != null && row.untilMs != null
+        ? { name: row.worker, untilMs: row.untilMs, here: this.#jobs.place }
+        : undefined;
     return this.#fold.view(state, this.#spec, engine.clock.nowMs(), worker);
   }
 }
