@@ -113,7 +113,7 @@ export class Worker {
               // Not taken: someone was faster, or it cannot run now.
               .then((taken) => {
                 crowd.met(!taken);
-                if (!taken) refused.set(keyOf(row), engine.clock.nowMs() + lookMs);
+                return taken || refused.set(keyOf(row), engine.clock.nowMs() + lookMs);
               })
               .catch((thrown: unknown) => {
                 const error = thrown instanceof Error ? thrown : new Error(String(thrown));

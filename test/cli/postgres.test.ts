@@ -116,7 +116,7 @@ describePostgres('commands on PostgreSQL', (server) => {
       await until(() => both.some(({ isOver }) => isOver), 'the refusal');
       await home.write('go', '');
       const results = await Promise.all(both.map(({ ended }) => ended));
-      expect(results.map(({ code }) => code).toSorted()).toEqual([0, 1]);
+      expect(new Set(results.map(({ code }) => code))).toEqual(new Set([0, 1]));
       expect(results.find(({ code }) => code === 1)?.error).toMatchObject({ code: 'E_LEASE_CONFLICT' });
       expect(await home.lines('ledger')).toEqual(['one', 'two', 'three']);
     });

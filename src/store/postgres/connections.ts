@@ -174,8 +174,9 @@ function settings(values: Readonly<Record<string, string>>): string {
     .join(' ');
 }
 
+const INT8: number = pg.types.builtins.INT8;
+
 /** Whole numbers of eight bytes come as texts otherwise. Ours are counts and milliseconds, far below 2^53. */
 function getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
-  if (oid === pg.types.builtins.INT8 && format !== 'binary') return Number;
-  return pg.types.getTypeParser(oid, format as 'text');
+  return oid === INT8 && format !== 'binary' ? Number : pg.types.getTypeParser(oid, format);
 }

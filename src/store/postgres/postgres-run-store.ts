@@ -73,7 +73,7 @@ export class PostgresRunStore implements RunStore {
         return all;
       });
     });
-    const results = new Array<CommitResult>(commits.length).fill('conflict');
+    const results = commits.map((): CommitResult => 'conflict');
     batches.forEach(({ places }, batch) => {
       places.forEach((place, at) => {
         if (done[batch]?.[at] === true) results[place] = 'ok';

@@ -17,6 +17,7 @@ export function describePostgres(
   tests: (server: () => PostgresServer) => void,
   settings: Readonly<Record<string, string>> = {},
 ): void {
+  // oxlint-disable-next-line vitest/valid-title -- each file gives its own
   describe.skipIf(missing !== undefined)(name, () => {
     let server: PostgresServer | undefined;
     beforeAll(async () => {
