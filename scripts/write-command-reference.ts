@@ -19,7 +19,7 @@ These may stand anywhere, but before \`--\`:
 | --- | --- |
 | \`--json\` | prints results and errors as JSON; data on stdout, errors on stderr |
 | \`--explain\` | says what the command would do, and does nothing |
-| \`--store <dir>\` | the store; else \`REEVE_HOME\`, else \`~/.reeve\` |
+| \`--store <dir>\` | the store, or the URL of one in PostgreSQL; else \`REEVE_STORE_URL\`, \`REEVE_HOME\`, \`~/.reeve\` |
 
 \`wrkr\` takes the same commands under the program's contract name; its store is \`~/.wrkr\`.
 

@@ -23,7 +23,7 @@ export function mapText(
     'Anywhere:',
     '  --json          print results and errors as JSON',
     '  --explain       say what the command would do, and do nothing',
-    `  --store <dir>   the store (default ${program === 'reeve' ? '$REEVE_HOME or ~/.reeve' : '~/.wrkr'})`,
+    `  --store <dir>   the store, or postgres://… (default ${program === 'reeve' ? '$REEVE_STORE_URL, $REEVE_HOME or ~/.reeve' : '~/.wrkr'})`,
     '',
     `Help on one command: ${program} <command> --help`,
     '',

@@ -196,6 +196,33 @@ describe('what it cannot have', () => {
     expect(await phase('r2')).toBe('succeeded');
   });
 
+  test('who loses a race looks at more rows than it has room for and chooses among them; alone it keeps the order', async () => {
+    for (const id of ['r1', 'r2', 'r3', 'r4', 'r5']) await create(id);
+    const limits: number[] = [];
+    const wrap = (store: RunStore): RunStore =>
+      new Proxy(store, {
+        get: (target, key) => {
+          if (key === 'due') {
+            return async (query: Parameters<RunStore['due']>[0]) => {
+              limits.push(query.limit);
+              const rows = await target.due(query);
+              if (limits.length === 1) await target.remove('r1'); // as if another worker had been faster
+              return rows;
+            };
+          }
+          const value: unknown = Reflect.get(target, key, target);
+          return typeof value === 'function' ? value.bind(target) : value;
+        },
+      });
+    const order: string[] = [];
+    const note = (runId: string): void => void (order.includes(runId) || order.push(runId));
+    await lab.run(lab.worker('w1', { engine: lab.engine(wrap), onChange: note }), 1, true).ended;
+    // One for the row that was lost, one for the room, and two more.
+    expect(limits.slice(0, 2)).toEqual([1, 4]);
+    expect(order[0], 'the middle one of r2, r3 and r4').toBe('r3');
+    expect(order.toSorted()).toEqual(['r2', 'r3', 'r4', 'r5']);
+  });
+
   test('a run recorded elsewhere is held for its environment and left', async () => {
     await engine.execute('r', {
       type: 'create',
