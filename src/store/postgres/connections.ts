@@ -96,11 +96,26 @@ export class Connections {
       } catch (cause) {
         // Whatever state it is in: a transaction may be open, an answer on its way.
         client?.release(true);
+        if (this.#closed) throw this.#closedError();
         const { kind, error } = failureOf(cause, this.address.shown);
         if (kind === 'gone' && client !== undefined) again = true;
         if (kind === 'final' || performance.now() + pauseMs > giveUpAtMs) throw error;
         await delay(pauseMs * (0.5 + Math.random() / 2));
       }
+    }
+  }
+
+  /** For what reads everything, once, and takes as long as it takes. @throws ReeveError E_STORE_*. */
+  async patiently<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    const client = this.single();
+    try {
+      await client.connect();
+      await client.query('set statement_timeout = 0');
+      return await work(new Session(client));
+    } catch (cause) {
+      throw failureOf(cause, this.address.shown).error;
+    } finally {
+      await client.end().catch(() => undefined);
     }
   }
 

@@ -71,6 +71,9 @@ export class Listener {
   }
 
   async #keepListening(signal: AbortSignal): Promise<void> {
+    const stopped = new Promise<void>((resolve) => {
+      signal.addEventListener('abort', () => resolve(), { once: true });
+    });
     for (
       let pauseMs: number = RETRY_MS.first;
       !signal.aborted;
@@ -80,13 +83,12 @@ export class Listener {
       const ended = new Promise<void>((resolve) => {
         client.once('end', resolve);
         client.once('error', () => resolve());
-        signal.addEventListener('abort', () => resolve(), { once: true });
       });
       try {
         await this.#listen(client);
         pauseMs = RETRY_MS.first;
         this.#onNews(); // something may have happened before we heard
-        await ended;
+        await Promise.race([ended, stopped]);
       } catch {
         // Whoever reads or writes is told what is wrong.
       }

@@ -182,15 +182,12 @@ export class PostgresRunStore implements RunStore {
   }
 
   integrity(): Promise<readonly string[]> {
-    return this.#use((session) =>
-      session.transaction(SNAPSHOT, async () => {
-        await session.query('set local statement_timeout = 0'); // it reads everything
-        const strays = await session.all<{ of: string; count: number }>('strays', {});
-        return strays
-          .filter(({ count }) => count > 0)
-          .map(({ of, count }) => `${count} rows of ${of} belong to no run`);
-      }),
-    );
+    return this.#connections.patiently(async (session) => {
+      const strays = await session.all<{ of: string; count: number }>('strays', {});
+      return strays
+        .filter(({ count }) => count > 0)
+        .map(({ of, count }) => `${count} rows of ${of} belong to no run`);
+    });
   }
 
   close(): Promise<void> {

@@ -121,4 +121,14 @@ describePostgres('commits to PostgreSQL', (server) => {
     expect((await runs.events('e', 0, 1))[0]?.body).toHaveLength(big.length + 2);
     await rig.close();
   }, 60_000);
+
+  test('rows without their run are found', async () => {
+    const rig = new PostgresRig(server().address());
+    const { runs } = await rig.open();
+    await put(runs, 'r', { bodies: ['{"n":1}', '{"n":2}'] });
+    expect(await runs.integrity()).toEqual([]);
+    await server().query(`delete from ${rig.address.schema}.runs`);
+    expect(await runs.integrity()).toEqual(['2 rows of events belong to no run']);
+    await rig.close();
+  });
 });
