@@ -92,7 +92,7 @@ async function timed(work: () => unknown): Promise<number> {
 try {
   submitLong();
   const jobs = await openJobs({
-    root: store,
+    place: { storeRoot: store },
     cwd: root,
     env: {},
     version: 'bench',
