@@ -86,9 +86,7 @@ export class PostgresRunStore implements RunStore {
 
   async renew(runId: string, node: string, epoch: number, untilMs: number): Promise<boolean> {
     const values = { id: runId, node, epoch, until: untilMs };
-    const isHeld = (await this.#use((session) => session.run('renewLease', values))) > 0;
-    if (isHeld) this.#changed([runId]);
-    return isHeld;
+    return (await this.#use((session) => session.run('renewLease', values))) > 0;
   }
 
   async remove(runId: string): Promise<boolean> {
