@@ -11,8 +11,10 @@ export interface HttpRequest {
   readonly params: Readonly<Record<string, string>>;
   /** As the route declares them; what was not given is absent. */
   readonly query: Readonly<Record<string, QueryValue>>;
-  /** Fits the route's schema; undefined where the body is optional and absent. */
+  /** Fits the route's schema; undefined where the body is optional and absent, or is taken as bytes. */
   readonly body: unknown;
+  /** The body of a route that takes any bytes, as they arrive. */
+  readonly bytes: AsyncIterable<Uint8Array>;
   /** Whose token it carries, by the approvers file; undefined for the shared token and for a server without one. */
   readonly caller: string | undefined;
   /** Aborts when the client is gone or the server stops: whoever only waits for it should return. */
@@ -21,7 +23,7 @@ export interface HttpRequest {
 
 export type QueryValue = string | number | boolean | readonly string[];
 
-export type HttpReply = JsonReply | StreamReply;
+export type HttpReply = JsonReply | StreamReply | EmptyReply;
 
 export interface JsonReply {
   /** Default 200. */
@@ -38,6 +40,13 @@ export interface StreamReply {
   readonly stream: AsyncIterable<Uint8Array | string>;
 }
 
+/** No body: 204, or what HEAD answers. */
+export interface EmptyReply {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly empty: true;
+}
+
 export interface QueryParameter {
   readonly description: string;
   /** `type` says how the text is read: string, integer, boolean, or array for one that may be repeated. */
@@ -51,19 +60,20 @@ export interface ResponseSpec {
   readonly description: string;
   /** Default `application/json`. */
   readonly type?: string;
-  /** Of a JSON body. */
-  readonly schema?: object;
+  /** Of a JSON body; `none`: there is no body. */
+  readonly schema?: object | 'none';
 }
 
 export interface Route {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** As OpenAPI writes it: `/v1/jobs/{job_id}:status`. */
   readonly path: string;
   /** Unique name of the operation, in camel case. */
   readonly operation: string;
   readonly summary: string;
   readonly query?: Readonly<Record<string, QueryParameter>>;
-  readonly body?: { readonly schema: object; readonly required: boolean };
+  /** `bytes`: of any type, not read beforehand; whoever handles it keeps to the limit. */
+  readonly body?: { readonly schema: object; readonly required: boolean } | 'bytes';
   /** Successful answers, by status. */
   readonly responses: Readonly<Record<number, ResponseSpec>>;
   /** Anybody may ask, without a token. Default: as the server is set up. */
@@ -81,6 +91,15 @@ export interface RouteGroup {
   readonly prefix: string;
   readonly routes: readonly Route[];
   readonly failures: Failures;
+  /** Ids in paths may hold colons; a verb is then told from the right. Default: an id ends at a colon. */
+  readonly ids?: 'with-colons';
+  /** A path that is known under another method answers 405. Default: 404. */
+  readonly unknownMethod?: 405;
+  /**
+   * Checks a body against its route's schema, where a service has words of its own for what is wrong.
+   * @throws ReeveError
+   */
+  checkBody?(schema: object, body: unknown): Promise<void>;
   /** Schemas that the OpenAPI document names, by name. */
   readonly schemas?: Readonly<Record<string, object>>;
   /** Largest body, bytes. Default: that of the server. */

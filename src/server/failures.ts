@@ -11,9 +11,30 @@ export function groupOf(groups: readonly RouteGroup[], url: string): RouteGroup 
     .toSorted((a, b) => b.prefix.length - a.prefix.length)[0];
 }
 
-export function noRoute(method: string, url: string): HttpFailure {
-  const path = (url.split('?', 1)[0] ?? '').slice(0, 300);
-  return new HttpFailure(404, 'E_INVALID_INPUT_SCHEMA', `there is no ${method} ${path}`, { method, path });
+export function noRoute(method: string, url: string, group: RouteGroup | undefined): HttpFailure {
+  const whole = url.split('?', 1)[0] ?? '';
+  const path = whole.slice(0, 300);
+  const methods = group?.unknownMethod === undefined ? [] : methodsOf(group, whole);
+  if (methods.length === 0)
+    return new HttpFailure(404, 'E_INVALID_INPUT_SCHEMA', `there is no ${method} ${path}`, { method, path });
+  return new HttpFailure(
+    405,
+    'E_INVALID_INPUT_SCHEMA',
+    `${path} does not take ${method}; it takes ${methods.join(', ')}`,
+    { method, path, allowed: methods },
+    { allow: methods.join(', ') },
+  );
+}
+
+function methodsOf(group: RouteGroup, path: string): string[] {
+  const known = group.routes.filter((route) => {
+    const pattern = route.path
+      .split(/\{\w+\}/)
+      .map((part) => part.replaceAll('.', String.raw`\.`))
+      .join('[^/]+');
+    return new RegExp(`^${pattern}$`).test(path);
+  });
+  return [...new Set(known.map(({ method }) => method))];
 }
 
 interface FrameworkError {

@@ -61,11 +61,7 @@ function operation(group: RouteGroup, route: Route, names: Names): object {
     status,
     {
       description,
-      content: {
-        [type ?? 'application/json']: {
-          schema: schema === undefined ? { type: 'string', format: 'binary' } : named(schema, names),
-        },
-      },
+      ...(schema === 'none' ? {} : { content: contentOf(schema, names, type) }),
     },
   ]);
   return {
@@ -77,12 +73,18 @@ function operation(group: RouteGroup, route: Route, names: Names): object {
     ...(route.body === undefined
       ? {}
       : {
-          requestBody: {
-            required: route.body.required,
-            content: { 'application/json': { schema: named(route.body.schema, names) } },
-          },
+          requestBody:
+            route.body === 'bytes'
+              ? { required: false, content: contentOf(undefined, names, '*/*') }
+              : { required: route.body.required, content: contentOf(route.body.schema, names) },
         }),
     responses: { ...Object.fromEntries(responses), '4XX': failure, '5XX': failure },
+  };
+}
+
+function contentOf(schema: object | undefined, names: Names, type = 'application/json'): object {
+  return {
+    [type]: { schema: schema === undefined ? { type: 'string', format: 'binary' } : named(schema, names) },
   };
 }
 

@@ -18,36 +18,48 @@ declare module 'fastify' {
 
 /** @param stopping aborts when the server stops. */
 export function addGroup(app: FastifyInstance, group: RouteGroup, stopping: AbortSignal): void {
-  for (const route of group.routes) {
+  const add = (to: FastifyInstance, route: Route): void => {
     const bodyLimit = route.bodyBytesMax ?? group.bodyBytesMax;
-    app.route({
+    to.route({
       method: route.method,
-      url: routePattern(route.path),
+      url: routePattern(route.path, group.ids),
       exposeHeadRoute: false,
       ...(bodyLimit === undefined ? {} : { bodyLimit }),
       config: { group, route },
-      handler: (request, reply) => carryOut(route, request, reply, stopping),
+      handler: (request, reply) => carryOut({ group, route, request, reply, stopping }),
     });
-  }
+  };
+  for (const route of group.routes) if (route.body !== 'bytes') add(app, route);
+  const raw = group.routes.filter(({ body }) => body === 'bytes');
+  if (raw.length === 0) return;
+  void app.register(async (scope) => {
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser('*', (_request, body, done) => done(null, body));
+    for (const route of raw) add(scope, route);
+  });
 }
 
 /**
- * `/v1/jobs/{job_id}:status` in the router's words. A parameter ends at a colon, so that verbs are not part of it, and
- * a colon that stands for itself is doubled.
+ * `/v1/jobs/{job_id}:status` in the router's words. A parameter ends at a colon, so that verbs are not part of it, unless
+ * ids may hold colons; a colon that stands for itself is doubled.
  */
-export function routePattern(path: string): string {
+export function routePattern(path: string, ids?: 'with-colons'): string {
+  const characters = ids === undefined ? '[^:]+' : String.raw`[\s\S]+`;
   return path
     .split(/\{(\w+)\}/)
-    .map((part, at) => (at % 2 === 1 ? `:${part}(^[^:]+)` : part.replaceAll(':', '::')))
+    .map((part, at) => (at % 2 === 1 ? `:${part}(^${characters})` : part.replaceAll(':', '::')))
     .join('');
 }
 
-async function carryOut(
-  route: Route,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  stopping: AbortSignal,
-): Promise<FastifyReply> {
+interface Exchange {
+  readonly group: RouteGroup;
+  readonly route: Route;
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  readonly stopping: AbortSignal;
+}
+
+async function carryOut({ group, route, request, reply, stopping }: Exchange): Promise<FastifyReply> {
   const gone = new AbortController();
   reply.raw.once('close', () => {
     if (!reply.raw.writableFinished) gone.abort('the client is gone');
@@ -57,26 +69,41 @@ async function carryOut(
     headers: request.headers,
     params: request.params as Readonly<Record<string, string>>,
     query: await readQuery(route.query, request.url.split('?').slice(1).join('?')),
-    body: await checkedBody(route, request.body),
+    body: route.body === 'bytes' ? undefined : await checkedBody(group, route.body, request.body),
+    bytes: route.body === 'bytes' ? bytesOf(request.body) : nothing(),
     caller: request.caller,
     signal: AbortSignal.any([gone.signal, stopping]),
   });
   return send(reply, answer);
 }
 
-async function checkedBody({ body }: Route, value: unknown): Promise<unknown> {
+async function checkedBody(
+  group: RouteGroup,
+  body: Exclude<Route['body'], 'bytes'>,
+  value: unknown,
+): Promise<unknown> {
   if (value === undefined) {
     if (body?.required !== true) return undefined;
     throw new ReeveError('E_INVALID_INPUT_SCHEMA', 'a body is missing', { field: 'body' });
   }
   if (body === undefined)
     throw new ReeveError('E_INVALID_INPUT_SCHEMA', 'no body is expected here', { field: 'body' });
-  refuseProblems('the body is not valid', await problemsOf(body.schema, value));
+  if (group.checkBody === undefined)
+    refuseProblems('the body is not valid', await problemsOf(body.schema, value));
+  else await group.checkBody(body.schema, value);
   return value;
 }
 
+/** The parser hands the stream on; without a body there is none. */
+function bytesOf(body: unknown): AsyncIterable<Uint8Array> {
+  return body instanceof Readable ? body : nothing();
+}
+
+async function* nothing(): AsyncGenerator<Uint8Array> {}
+
 function send(reply: FastifyReply, answer: HttpReply): FastifyReply {
   void reply.status(answer.status ?? 200).headers(answer.headers ?? {});
+  if ('empty' in answer) return reply.send();
   return 'json' in answer
     ? sendJson(reply, answer.json)
     : reply.type(answer.type).send(Readable.from(answer.stream));

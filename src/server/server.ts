@@ -145,7 +145,7 @@ function assemble(options: ServerOptions, stopping: AbortSignal): FastifyInstanc
   if (options.log !== undefined) logAnswers(app, options.log);
   app.setErrorHandler((error, request, reply) => fail(error, request, reply));
   app.setNotFoundHandler((request) => {
-    throw noRoute(request.method, request.url);
+    throw noRoute(request.method, request.url, groupFor(request));
   });
   for (const group of groups) addGroup(app, group, stopping);
   return app;

@@ -1,0 +1,132 @@
+/**
+ * How one service asks another: with a time limit, a limit of size, and few retries (H15). A failure of the other service
+ * passes through as it is; one on the way is 502 `<service>_unavailable` (contract arp §2).
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { ReeveError } from '../../../model/errors.ts';
+import { ERROR_ENVELOPE, type ErrorEnvelope } from '../wire/common.ts';
+import { ArpError } from '../wire/errors.ts';
+import { fieldErrors } from '../wire/validate.ts';
+
+export interface ServiceAddress {
+  /** Of the service, in codes: `node_registry`. */
+  readonly name: string;
+  /** As `baseUrlOf` gives it. */
+  readonly baseUrl: string;
+  /** Token for the service; undefined: it is asked without one. */
+  token?(): Promise<string | undefined>;
+  /** Of one try, milliseconds. */
+  readonly timeoutMs?: number;
+}
+
+export interface Call {
+  /** From the base on, with everything encoded. */
+  readonly path: string;
+  /** Of a 2xx answer. */
+  readonly schema: object;
+}
+
+const TIMEOUT_MS = 10_000;
+const ANSWER_BYTES_MAX = 16 * 1_048_576;
+/** Pauses before the second and the third try, milliseconds. */
+const PAUSES_MS = [100, 400];
+
+/**
+ * A configured URL without blanks around it, trailing slashes, and a final `/v1` (contract arp §4.7).
+ * @throws ReeveError E_INVALID_INPUT_SCHEMA
+ */
+export function baseUrlOf(text: string, variable: string): string {
+  const base = text
+    .trim()
+    .replace(/\/+$/, '')
+    .replace(/\/v1$/, '')
+    .replace(/\/+$/, '');
+  const url = URL.parse(base);
+  if (url === null || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '') {
+    throw new ReeveError('E_INVALID_INPUT_SCHEMA', `${variable} must be an http or https URL`, { variable });
+  }
+  return base;
+}
+
+/** A GET, which may be repeated. @throws ArpError */
+export async function get(service: ServiceAddress, call: Call): Promise<unknown> {
+  for (const pauseMs of PAUSES_MS) {
+    try {
+      return await getOnce(service, call);
+    } catch (error) {
+      if (!(error instanceof ArpError) || error.retryable !== true) throw error;
+      await delay(pauseMs);
+    }
+  }
+  return getOnce(service, call);
+}
+
+async function getOnce(service: ServiceAddress, { path, schema }: Call): Promise<unknown> {
+  const token = await service.token?.();
+  let status: number;
+  let text: string;
+  try {
+    const answer = await fetch(`${service.baseUrl}${path}`, {
+      redirect: 'error', // a token must not follow it
+      signal: AbortSignal.timeout(service.timeoutMs ?? TIMEOUT_MS),
+      headers: {
+        accept: 'application/json',
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      },
+    });
+    status = answer.status;
+    text = await bodyOf(answer);
+  } catch (error) {
+    throw unavailable(service, reasonOf(error));
+  }
+  const value = parsed(text);
+  if (status >= 200 && status < 300) {
+    const [wrong] = await fieldErrors(schema, value, []);
+    if (wrong === undefined) return value;
+    throw unavailable(service, `its answer is wrong: ${wrong.loc.join('.')} ${wrong.msg}`, false);
+  }
+  if ((await fieldErrors(ERROR_ENVELOPE, value)).length > 0)
+    throw unavailable(service, `it answered ${status}`, status >= 500);
+  throw passedOn(value as ErrorEnvelope, status);
+}
+
+function passedOn({ error }: ErrorEnvelope, status: number): ArpError {
+  const { code, message, details, retryable = status === 502 || status === 503 || status === 504, cause } = error;
+  return new ArpError(status, code, message, {
+    retryable,
+    ...(details === undefined ? {} : { details }),
+    ...(cause === undefined ? {} : { behind: cause }),
+  });
+}
+
+function unavailable({ name }: ServiceAddress, reason: string, retryable = true): ArpError {
+  const code = `${name}_unavailable`;
+  return new ArpError(502, code, `the ${name.replaceAll('_', ' ')} cannot be asked: ${reason}`, { retryable });
+}
+
+async function bodyOf(answer: Response): Promise<string> {
+  const pieces: Uint8Array[] = [];
+  let size = 0;
+  for await (const piece of answer.body ?? []) {
+    size += piece.length;
+    if (size > ANSWER_BYTES_MAX) throw new RangeError(`its answer is larger than ${ANSWER_BYTES_MAX} bytes`);
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces).toString();
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a person can act on; `fetch failed` is not that. */
+function reasonOf(error: unknown): string {
+  if (error instanceof RangeError) return error.message;
+  if ((error as Error).name === 'TimeoutError') return 'it did not answer in time';
+  const { code } = ((error as Error).cause ?? error) as { readonly code?: unknown };
+  return typeof code === 'string' ? code : 'the connection failed';
+}
