@@ -1,0 +1,294 @@
+/**
+ * Artifacts: bytes in files, what is known of them on SQLite. An artifact exists once its row does, and its row is
+ * written after its file has been synced under its name: an upload that broke off leaves at most a file that nobody
+ * knows, and the next start removes it (H27).
+ *
+ *     <dir>/artifacts.sqlite   <dir>/files/ab/ab12…   <dir>/files/ab/.tmp-…
+ */
+import { createHash, randomUUID } from 'node:crypto';
+import { closeSync, createReadStream, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { storeError } from '../../../store/sqlite/sqlite-errors.ts';
+import { ServiceDatabase } from '../../../store/sqlite/service-database.ts';
+import { ArpError } from '../wire/errors.ts';
+import { newHexId, wireTime } from '../wire/ids.ts';
+
+const FORMAT = { application: 0x5265_4172, version: 1 };
+const SCHEMA = `
+create table artifacts (
+  no integer primary key autoincrement,
+  id text not null unique,
+  content_type text,
+  size_bytes integer not null,
+  sha256 text not null,
+  created_ms integer not null
+);
+create index artifacts_age on artifacts (created_ms);
+create table links (
+  run_id text not null,
+  id text not null,
+  primary key (run_id, id)
+) without rowid;
+create index links_artifact on links (id);`;
+
+const SWEEP = 500;
+
+export interface Artifact {
+  readonly id: string;
+  readonly contentType: string | undefined;
+  readonly sizeBytes: number;
+  readonly sha256: string;
+  readonly createdMs: number;
+}
+
+interface Row {
+  readonly no: number;
+  readonly id: string;
+  readonly content_type: string | null;
+  readonly size_bytes: number;
+  readonly sha256: string;
+  readonly created_ms: number;
+}
+
+export interface ArtifactsOptions {
+  readonly dir: string;
+  /** Of one upload. */
+  readonly bytesMax?: number;
+}
+
+export interface Upload {
+  readonly bytes: AsyncIterable<Uint8Array>;
+  readonly contentType?: string;
+  /** The run that it belongs to: it is kept as long as it is linked. */
+  readonly runId?: string;
+  readonly nowMs: number;
+}
+
+export class Artifacts {
+  readonly #files: string;
+  readonly #bytesMax: number;
+  readonly #database: ServiceDatabase;
+  readonly #statements;
+
+  /** @throws ReeveError E_STORE_* */
+  constructor({ dir, bytesMax = Number.POSITIVE_INFINITY }: ArtifactsOptions) {
+    this.#files = join(dir, 'files');
+    makeFolder(dir, this.#files);
+    this.#bytesMax = bytesMax;
+    // One process has the directory: what it does not know of at the start is left over, and not just being uploaded.
+    const database = new ServiceDatabase(join(dir, 'artifacts.sqlite'), {
+      format: FORMAT,
+      schema: SCHEMA,
+      sharing: 'exclusive',
+    });
+    this.#database = database;
+    const columns = 'a.no, a.id, a.content_type, a.size_bytes, a.sha256, a.created_ms';
+    this.#statements = {
+      insert: database.prepare<[string, string | null, number, string, number]>(
+        'insert into artifacts (id, content_type, size_bytes, sha256, created_ms) values (?, ?, ?, ?, ?)',
+      ),
+      get: database.prepare<string[], Row>(`select ${columns} from artifacts a where a.id = ?`),
+      remove: database.prepare<string[]>('delete from artifacts where id = ?'),
+      link: database.prepare<string[]>('insert into links (run_id, id) values (?, ?) on conflict do nothing'),
+      unlink: database.prepare<string[]>('delete from links where run_id = ? and id = ?'),
+      unlinkAll: database.prepare<string[]>('delete from links where id = ?'),
+      ofRun: database.prepare<[string, number, number], Row>(
+        `select ${columns} from links l join artifacts a on a.id = l.id
+         where l.run_id = ? and a.no > ? order by a.no limit ?`,
+      ),
+      unlinkedBefore: database.prepare<[number, number], { readonly id: string }>(
+        `select id from artifacts a where created_ms < ? and not exists (select 1 from links l where l.id = a.id)
+         order by created_ms limit ?`,
+      ),
+    };
+  }
+
+  /** Whole or not at all, also when the upload breaks off. @throws ArpError 413; ReeveError E_STORE_* */
+  async put({ bytes, contentType, runId, nowMs }: Upload): Promise<Artifact> {
+    const id = newHexId();
+    const folder = this.#folderOf(id);
+    const { sha256, sizeBytes } = await storing(folder, async () => {
+      await mkdir(folder, { recursive: true, mode: 0o750 });
+      await syncFolder(this.#files);
+      const aside = join(folder, `.tmp-${randomUUID()}`);
+      try {
+        const written = await this.#write(aside, bytes);
+        await rename(aside, this.#fileOf(id));
+        await syncFolder(folder);
+        return written;
+      } catch (error) {
+        await rm(aside, { force: true });
+        throw error;
+      }
+    });
+    this.#database.transaction(() => {
+      this.#statements.insert.run(id, contentType ?? null, sizeBytes, sha256, nowMs);
+      if (runId !== undefined) this.#statements.link.run(runId, id);
+    });
+    return { id, contentType, sizeBytes, sha256, createdMs: nowMs };
+  }
+
+  /** @throws ArpError 404 when it is unknown, or its bytes are missing */
+  async get(id: string): Promise<Artifact> {
+    const row = this.#statements.get.get(id);
+    if (row === undefined) throw notFound(id);
+    const found = await stat(this.#fileOf(id)).catch(() => undefined);
+    if (found?.size !== row.size_bytes) throw notFound(id);
+    return artifactOf(row);
+  }
+
+  read(id: string): AsyncIterable<Uint8Array> {
+    return createReadStream(this.#fileOf(id));
+  }
+
+  /** @throws ArpError 404 */
+  async link(runId: string, id: string): Promise<void> {
+    await this.get(id);
+    this.#database.transaction(() => this.#statements.link.run(runId, id));
+  }
+
+  /** The artifact stays, and falls under retention once no run is left. */
+  unlink(runId: string, id: string): void {
+    this.#database.transaction(() => this.#statements.unlink.run(runId, id));
+  }
+
+  /** Artifacts of a run in the order of their uploads. @param after `next` of the page before, or 0 */
+  ofRun(
+    runId: string,
+    after: number,
+    limit: number,
+  ): { readonly items: readonly Artifact[]; readonly next?: number } {
+    const rows = this.#statements.ofRun.all(runId, after, limit);
+    const last = rows.at(-1);
+    const items = rows.map(artifactOf);
+    return last !== undefined && rows.length === limit ? { items, next: last.no } : { items };
+  }
+
+  /** @throws ArpError 404 */
+  async remove(id: string): Promise<void> {
+    const { changes } = this.#database.transaction(() => {
+      this.#statements.unlinkAll.run(id);
+      return this.#statements.remove.run(id);
+    });
+    if (changes === 0) throw notFound(id);
+    await rm(this.#fileOf(id), { force: true });
+  }
+
+  /** Removes artifacts of no run that are older than a time, some at a time. @returns how many. */
+  async removeUnlinkedBefore(ms: number): Promise<number> {
+    const rows = this.#database.transaction(() => {
+      const found = this.#statements.unlinkedBefore.all(ms, SWEEP);
+      for (const { id } of found) this.#statements.remove.run(id);
+      return found;
+    });
+    for (const { id } of rows) await rm(this.#fileOf(id), { force: true });
+    return rows.length;
+  }
+
+  /** Removes files that belong to no artifact: what a crash left. Before the first upload only. */
+  async removeLeftovers(): Promise<number> {
+    let removed = 0;
+    const folders = await readdir(this.#files, { withFileTypes: true }).catch(() => []);
+    for (const folder of folders.filter((entry) => entry.isDirectory())) {
+      for (const name of await readdir(join(this.#files, folder.name))) {
+        if (this.#statements.get.get(name) !== undefined) continue;
+        await rm(join(this.#files, folder.name, name), { force: true });
+        removed += 1;
+      }
+    }
+    return removed;
+  }
+
+  probe(): void {
+    this.#database.probe();
+  }
+  close(): void {
+    this.#database.close();
+  }
+
+  async #write(path: string, bytes: AsyncIterable<Uint8Array>): Promise<{ sha256: string; sizeBytes: number }> {
+    const file = await open(path, 'wx', 0o600);
+    try {
+      const hash = createHash('sha256');
+      let sizeBytes = 0;
+      for await (const piece of bytes) {
+        sizeBytes += piece.length;
+        if (sizeBytes > this.#bytesMax)
+          throw new ArpError(413, 'payload_too_large', `an artifact may have ${this.#bytesMax} bytes`, {
+            details: { limit_bytes: this.#bytesMax },
+          });
+        hash.update(piece);
+        await writeAll(file, piece);
+      }
+      await file.sync();
+      return { sha256: hash.digest('hex'), sizeBytes };
+    } finally {
+      await file.close();
+    }
+  }
+
+  #folderOf(id: string): string {
+    return join(this.#files, id.slice(0, 2));
+  }
+  #fileOf(id: string): string {
+    return join(this.#folderOf(id), id);
+  }
+}
+
+function artifactOf(row: Row): Artifact {
+  const { id, content_type: contentType, size_bytes: sizeBytes, sha256, created_ms: createdMs } = row;
+  return { id, contentType: contentType ?? undefined, sizeBytes, sha256, createdMs };
+}
+
+/** As clients get it. @param uri where the bytes are fetched. */
+export function artifactRecord(artifact: Artifact, uri: string): Readonly<Record<string, unknown>> {
+  const { id, contentType, sizeBytes, sha256, createdMs } = artifact;
+  return {
+    artifact_id: id,
+    uri,
+    ...(contentType === undefined ? {} : { content_type: contentType }),
+    size_bytes: sizeBytes,
+    checksum_sha256: sha256,
+    created_at: wireTime(createdMs),
+  };
+}
+
+function notFound(id: string): ArpError {
+  return new ArpError(404, 'artifact_not_found', `there is no artifact ${id}`, { details: { artifact_id: id } });
+}
+
+async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at)).bytesWritten;
+}
+
+/** @throws ReeveError E_STORE_UNAVAILABLE */
+function makeFolder(dir: string, files: string): void {
+  try {
+    mkdirSync(files, { recursive: true, mode: 0o750 });
+    const above = openSync(dir, 'r');
+    fsyncSync(above);
+    closeSync(above);
+  } catch (error) {
+    throw storeError(error, dir);
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/** What a failure of the file system means to the client; an upload that broke off stays what it is. */
+async function storing<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw storeError(error, path);
+  }
+}
