@@ -45,7 +45,7 @@ export function findCommand(
 ): { command: CommandSpec; words: readonly string[] } {
   const [first = '', second = ''] = words;
   const group = commands.filter(({ path }) => path[0] === first);
-  const command = group.find(({ path }) => path.length === 1 || path[1] === second);
+  const command = group.find(({ path }) => path[1] === second) ?? group.find(({ path }) => path.length === 1);
   if (command !== undefined) return { command, words: words.slice(command.path.length) };
   if (group.length > 0) {
     const known = group.map(({ path }) => path[1]).join(', ');

@@ -25,12 +25,19 @@ export interface ServeSettings {
   readonly concurrency: number;
 }
 
-/** @throws ReeveError E_INVALID_INPUT_SCHEMA; E_UNSAFE_OPERATION for a server that others reach unprotected (W66). */
-export async function serveSettings(ctx: CliContext, flags: Flags): Promise<ServeSettings> {
-  const listen = flags.text('listen') ?? LISTEN_DEFAULT;
+/**
+ * @param fixed what flags do not say.
+ * @throws ReeveError E_INVALID_INPUT_SCHEMA; E_UNSAFE_OPERATION for a server that others reach unprotected (W66).
+ */
+export async function serveSettings(
+  ctx: CliContext,
+  flags: Flags,
+  fixed: { readonly listen?: string; readonly maxBodyBytes?: number } = {},
+): Promise<ServeSettings> {
+  const listen = fixed.listen ?? flags.text('listen') ?? LISTEN_DEFAULT;
   const address = parseListen(listen);
   const shared = await sharedToken(ctx, flags);
-  const given = flags.number('max-body-bytes');
+  const given = fixed.maxBodyBytes ?? flags.number('max-body-bytes');
   const allowNonLoopback = flags.on('allow-non-loopback');
   const problems = serveProblems({
     listen,

@@ -1,5 +1,6 @@
 /** Every command, as data. A handler is loaded only when its command runs. */
 import type { CommandSpec } from '../command.ts';
+import { ARP_COMMANDS } from './table/arp.ts';
 import { ACCEPTANCE_COMMANDS } from './table/acceptance.ts';
 import { COPY_COMMANDS } from './table/copy.ts';
 import { DECISION_COMMANDS } from './table/decisions.ts';
@@ -20,6 +21,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   ...SERVE_COMMANDS,
   ...STORY_COMMANDS,
   ...SIGNING_COMMANDS,
+  ...ARP_COMMANDS,
   ...STORE_COMMANDS,
   ...COPY_COMMANDS,
   ...PROGRAM_COMMANDS,

@@ -1,18 +1,16 @@
 import { defaultActor } from '../context.ts';
-import type { CliContext, CommandHandler } from '../command.ts';
+import type { CommandHandler } from '../command.ts';
 import { jobFailures } from '../../doors/jobs/http-failures.ts';
 import type { JobService } from '../../doors/jobs/http-service.ts';
 import { jobRoutes } from '../../doors/jobs/routes.ts';
 import { JobRunner } from '../../doors/jobs/runner.ts';
 import { openApi } from '../../server/openapi.ts';
-import { startServer, type RunningServer } from '../../server/server.ts';
+import { startServer } from '../../server/server.ts';
 import { serviceGroup } from '../../server/service.ts';
 import { jsonText } from '../output.ts';
-import { serveSettings, type ServeSettings } from '../serve-settings.ts';
+import { aborted, announce, STOP_MS } from '../serve-announce.ts';
+import { serveSettings } from '../serve-settings.ts';
 import { outDirOf } from './verify.ts';
-
-/** How long requests may take to finish once it is told to stop, milliseconds. */
-const STOP_MS = 10_000;
 
 export const serve: CommandHandler = async (ctx, { flags }) => {
   const failures = jobFailures({
@@ -56,33 +54,8 @@ export const serve: CommandHandler = async (ctx, { flags }) => {
     ...(flags.on('log') ? { log: (line: string) => ctx.stderr.write(line) } : {}),
   });
   runner.start();
-  announce(ctx, server, settings);
+  announce(ctx, 'serve', server, settings);
   await aborted(ctx.signal);
   await Promise.all([runner.stop(String(ctx.signal.reason)), server.stop(STOP_MS)]);
   return {};
 };
-
-/** For whoever waits for it: the first line that it prints. */
-function announce(ctx: CliContext, { address }: RunningServer, settings: ServeSettings): void {
-  const line = `${ctx.program} serve listening on ${address}\n`;
-  if (!ctx.json) {
-    ctx.stdout.write(line);
-    return;
-  }
-  ctx.stderr.write(line);
-  ctx.stdout.write(
-    jsonText({
-      allow_non_loopback: settings.allowNonLoopback,
-      auth_enabled: settings.tokens.length > 0,
-      listen: address,
-      max_body_bytes: settings.maxBodyBytes,
-    }),
-  );
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
-}

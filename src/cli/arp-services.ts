@@ -1,0 +1,185 @@
+/** Opens a service of ARP by what the environment says (contract arp §5). Each loads only what it needs. */
+import { resolve } from 'node:path';
+import type { RouteGroup } from '../doors/http.ts';
+import type { ServiceKey } from '../doors/arp/services.ts';
+import { ReeveError } from '../model/errors.ts';
+import { sqliteFileOf } from '../store/sqlite/service-database.ts';
+import type { CliContext } from './command.ts';
+
+export interface OpenService {
+  readonly group: RouteGroup;
+  isReady(): Promise<boolean>;
+  close(): void;
+}
+
+const MEBIBYTE = 1_048_576;
+const DAY_MS = 86_400_000;
+const SWEEP_MS = 3_600_000;
+
+/** @throws ReeveError E_INVALID_INPUT_SCHEMA for a variable that cannot be read; E_STORE_* */
+export function openService(service: ServiceKey, ctx: CliContext): Promise<OpenService> {
+  const world = { version: ctx.version, nowMs: () => Date.now() };
+  switch (service) {
+    case 'node-registry':
+      return openRegistry(ctx, world);
+    case 'pdp':
+      return openPdp(ctx, world);
+    case 'run-store':
+      return openRunStore(ctx, world);
+    case 'event-stream':
+      return openEventStream(ctx, world);
+    case 'artifact-store':
+      return openArtifactStore(ctx, world);
+  }
+}
+
+interface World {
+  readonly version: string;
+  nowMs(): number;
+}
+
+async function openRegistry(ctx: CliContext, world: World): Promise<OpenService> {
+  const { NodeRegistry } = await import('../doors/arp/registry/registry.ts');
+  const { registryService } = await import('../doors/arp/registry/routes.ts');
+  const registry = new NodeRegistry(databaseFile(ctx, 'JARVIS_NODE_REGISTRY_DB_URL', 'jarvis_node_registry'));
+  if (isOn(ctx, 'JARVIS_NODE_REGISTRY_SEED')) {
+    const { builtinTypes, STACK_VERSION } = await import('../doors/arp/registry/builtin-types.ts');
+    const added = registry.seed(builtinTypes(setting(ctx, 'STACK_VERSION') ?? STACK_VERSION));
+    ctx.stderr.write(`seeded ${added} node types\n`);
+  }
+  return served(registry, registryService(registry, world));
+}
+
+async function openPdp(ctx: CliContext, world: World): Promise<OpenService> {
+  const { decisionPoint } = await import('../doors/arp/pdp/pdp.ts');
+  const { pdpService } = await import('../doors/arp/pdp/routes.ts');
+  const { policyFile } = await import('../policy/arp-policy/load.ts');
+  const { baseUrlOf } = await import('../doors/arp/clients/http-client.ts');
+  const { registryClient } = await import('../doors/arp/clients/registry-client.ts');
+  const profile = setting(ctx, 'JARVIS_POLICY_PROFILE');
+  const path = setting(ctx, 'JARVIS_POLICY_PATH') ?? setting(ctx, 'ARP_POLICY_PATH');
+  const mode = setting(ctx, 'ARP_POLICY_MODE');
+  const registry = setting(ctx, 'JARVIS_NODE_REGISTRY_URL');
+  const decide = decisionPoint({
+    ...(profile === undefined ? {} : { profile }),
+    ...(path === undefined ? {} : { policy: policyFile(resolve(ctx.cwd, path)) }),
+    ...(mode === undefined ? {} : { mode }),
+    ...(registry === undefined
+      ? {}
+      : { nodeTypes: registryClient({ baseUrl: baseUrlOf(registry, 'JARVIS_NODE_REGISTRY_URL') }) }),
+  });
+  return { group: pdpService(decide, world), isReady: async () => true, close: () => undefined };
+}
+
+async function openRunStore(ctx: CliContext, world: World): Promise<OpenService> {
+  const { RunRecords } = await import('../doors/arp/run-store/records.ts');
+  const { runStoreService } = await import('../doors/arp/run-store/routes.ts');
+  const bytesMax = bytesOf(ctx, 'JARVIS_RUN_STORE_MAX_SIZE_MB');
+  const records = new RunRecords({
+    file: databaseFile(ctx, 'JARVIS_RUN_STORE_DB_URL', 'jarvis_run_store'),
+    ...(bytesMax === undefined ? {} : { bytesMax }),
+  });
+  return served(records, runStoreService(records, world));
+}
+
+async function openEventStream(ctx: CliContext, world: World): Promise<OpenService> {
+  const { EventLog } = await import('../doors/arp/event-stream/log.ts');
+  const { eventStreamService } = await import('../doors/arp/event-stream/routes.ts');
+  const days = positive(ctx, 'JARVIS_EVENT_RETENTION_DAYS');
+  const log = new EventLog(databaseFile(ctx, 'JARVIS_EVENT_STORE_DB_URL', 'jarvis_event_store'));
+  const sweep = sweeping(ctx, days, async (before) => log.removeBefore(before));
+  return served(log, eventStreamService(log, world), sweep);
+}
+
+async function openArtifactStore(ctx: CliContext, world: World): Promise<OpenService> {
+  const { Artifacts } = await import('../doors/arp/artifact-store/artifacts.ts');
+  const { artifactStoreService } = await import('../doors/arp/artifact-store/routes.ts');
+  const { baseUrlOf } = await import('../doors/arp/clients/http-client.ts');
+  const bytesMax = bytesOf(ctx, 'JARVIS_ARTIFACT_MAX_SIZE_MB');
+  const days = positive(ctx, 'JARVIS_ARTIFACT_RETENTION_DAYS');
+  const url = setting(ctx, 'JARVIS_ARTIFACT_STORE_URL');
+  const artifacts = new Artifacts({
+    dir: resolve(ctx.cwd, setting(ctx, 'JARVIS_ARTIFACT_DIR') ?? './artifacts'),
+    ...(bytesMax === undefined ? {} : { bytesMax }),
+  });
+  await artifacts.removeLeftovers();
+  const sweep = sweeping(ctx, days, (before) => artifacts.removeUnlinkedBefore(before));
+  const publicUrl = url === undefined ? {} : { publicUrl: baseUrlOf(url, 'JARVIS_ARTIFACT_STORE_URL') };
+  return served(artifacts, artifactStoreService(artifacts, { ...world, ...publicUrl }), sweep);
+}
+
+interface Closable {
+  probe(): void;
+  close(): void;
+}
+
+function served(store: Closable, group: RouteGroup, stopSweeping: () => void = () => undefined): OpenService {
+  return {
+    group,
+    async isReady() {
+      store.probe();
+      return true;
+    },
+    close() {
+      stopSweeping();
+      store.close();
+    },
+  };
+}
+
+/** Removes what is older than some days, now and every hour, until nothing of it is left. */
+function sweeping(
+  ctx: CliContext,
+  days: number | undefined,
+  removeBefore: (ms: number) => Promise<number>,
+): () => void {
+  if (days === undefined) return () => undefined;
+  let isOver = false;
+  const sweep = async (): Promise<void> => {
+    try {
+      while (!isOver && (await removeBefore(Date.now() - days * DAY_MS)) > 0) await nextTurn();
+    } catch (error) {
+      ctx.stderr.write(`retention failed, and is tried again in an hour: ${(error as Error).message}\n`);
+    }
+  };
+  void sweep();
+  const timer = setInterval(() => void sweep(), SWEEP_MS);
+  return () => {
+    isOver = true;
+    clearInterval(timer);
+  };
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Undefined: not set, or blank. */
+function setting(ctx: CliContext, name: string): string | undefined {
+  const text = ctx.env[name]?.trim();
+  return text === '' ? undefined : text;
+}
+
+function isOn(ctx: CliContext, name: string): boolean {
+  return ['1', 'true', 'yes', 'on'].includes(setting(ctx, name)?.toLowerCase() ?? '');
+}
+
+function databaseFile(ctx: CliContext, variable: string, name: string): string {
+  return sqliteFileOf(setting(ctx, variable) ?? `sqlite:///./runs/${name}.sqlite`, ctx.cwd, variable);
+}
+
+function bytesOf(ctx: CliContext, variable: string): number | undefined {
+  const mebibytes = positive(ctx, variable);
+  return mebibytes === undefined ? undefined : Math.floor(mebibytes * MEBIBYTE);
+}
+
+function positive(ctx: CliContext, variable: string): number | undefined {
+  const text = setting(ctx, variable);
+  if (text === undefined) return undefined;
+  const value = /^\d{1,12}(\.\d{1,6})?$/.test(text) ? Number(text) : 0;
+  if (value > 0) return value;
+  throw new ReeveError('E_INVALID_INPUT_SCHEMA', `${variable} must be a number above 0, not ${JSON.stringify(text)}`, {
+    variable,
+    value: text.slice(0, 100),
+  });
+}

@@ -1,0 +1,47 @@
+import { SERVICES, type ServiceKey } from '../../doors/arp/services.ts';
+import { addressText } from '../../server/listen.ts';
+import { startServer } from '../../server/server.ts';
+import { openService } from '../arp-services.ts';
+import type { CommandHandler } from '../command.ts';
+import { aborted, announce, STOP_MS } from '../serve-announce.ts';
+import { serveSettings } from '../serve-settings.ts';
+
+const HOST_DEFAULT = '127.0.0.1';
+/** Bodies outside of the service's own routes, bytes. */
+const BODY_BYTES_MAX = 1_048_576;
+/** An upload of an artifact may take long, milliseconds. */
+const REQUEST_MS = 600_000;
+
+export function serveArp(service: ServiceKey): CommandHandler {
+  return async (ctx, { flags }) => {
+    const host = flags.text('host') ?? HOST_DEFAULT;
+    const port = flags.number('port') ?? SERVICES[service].port;
+    const settings = await serveSettings(ctx, flags, {
+      listen: addressText(host, port),
+      maxBodyBytes: BODY_BYTES_MAX,
+    });
+    const { group, isReady, close } = await openService(service, ctx);
+    try {
+      const server = await startServer({
+        groups: [group],
+        failures: group.failures,
+        title: SERVICES[service].name,
+        version: ctx.version,
+        listen: settings.listen,
+        tokens: settings.tokens,
+        names: settings.names,
+        bodyBytesMax: settings.maxBodyBytes,
+        limits: { requestMs: REQUEST_MS },
+        note: (text) => ctx.stderr.write(`${text}\n`),
+        isReady,
+        ...(flags.on('log') ? { log: (line: string) => ctx.stderr.write(line) } : {}),
+      });
+      announce(ctx, `serve ${service}`, server, settings);
+      await aborted(ctx.signal);
+      await server.stop(STOP_MS);
+    } finally {
+      close();
+    }
+    return {};
+  };
+}

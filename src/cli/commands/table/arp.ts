@@ -1,0 +1,80 @@
+/** Services of the Agent Runtime Protocol, and its policies. */
+import type { ServiceKey } from '../../../doors/arp/services.ts';
+import type { CommandSpec, FlagSpec } from '../../command.ts';
+
+const SERVICES: Readonly<Record<ServiceKey, { readonly summary: string; readonly intent: string }>> = {
+  'node-registry': {
+    summary: "Serve ARP's Node Registry",
+    intent: 'serves node types: published once, found by id and version',
+  },
+  pdp: {
+    summary: "Serve ARP's policy decision point",
+    intent: 'serves decisions by the policy file that the environment names; without one it denies',
+  },
+  'run-store': {
+    summary: "Serve ARP's Run Store",
+    intent: 'serves the records of runs and NodeRuns that a coordinator writes',
+  },
+  'event-stream': {
+    summary: "Serve ARP's Event Stream",
+    intent: 'takes events of runs, numbers them, and streams them as they were and as they come',
+  },
+  'artifact-store': {
+    summary: "Serve ARP's Artifact Store",
+    intent: 'takes artifacts of runs and gives them back byte by byte',
+  },
+};
+
+const FLAGS: Readonly<Record<string, FlagSpec>> = {
+  host: { kind: 'text', value: 'host', help: 'Where to listen (default 127.0.0.1)' },
+  port: { kind: 'count', help: "Port (default: the service's own, see docs/arp.md); 0: any free one" },
+  'allow-non-loopback': { kind: 'switch', help: 'Let other machines reach it; needs a token' },
+  'auth-token-file': { kind: 'text', value: 'file', help: 'File with the token that requests must carry' },
+  'allow-host': {
+    kind: 'text',
+    repeated: true,
+    value: 'name',
+    help: 'A name by which requests may address it, as in a compose file',
+  },
+  log: { kind: 'switch', help: 'Write a JSON line for each request to stderr' },
+};
+
+export const ARP_COMMANDS: readonly CommandSpec[] = [
+  ...Object.entries(SERVICES).map(
+    ([service, { summary, intent }]): CommandSpec => ({
+      path: ['serve', service],
+      summary,
+      intent,
+      args: [],
+      flags: FLAGS,
+      examples: [`serve ${service}`, `serve ${service} --port 0`],
+      load: async () => {
+        const { serveArp } = await import('../serve-arp.ts');
+        return serveArp(service as ServiceKey);
+      },
+    }),
+  ),
+  {
+    path: ['policy', 'test'],
+    summary: 'Show what a policy would decide',
+    intent: 'evaluates a policy file for one request and shows the decision and the statement that made it',
+    args: [{ name: 'file', required: true, help: 'Policy: JSON with statements, or .cedar' }],
+    flags: {
+      request: {
+        kind: 'text',
+        value: 'json|file',
+        help: 'Policy decision request, such as {"action":"run.start"}',
+      },
+      'node-type': {
+        kind: 'text',
+        value: 'json|file',
+        help: 'The node type that the request names (default: a built-in one)',
+      },
+    },
+    examples: [
+      `policy test policy.json --request '{"action":"run.start","run_id":"run_1"}'`,
+      'policy test policy.cedar --request request.json --node-type node-type.json',
+    ],
+    load: async () => (await import('../policy-test.ts')).policyTest,
+  },
+];
