@@ -1,8 +1,8 @@
 /** Every command, as data. A handler is loaded only when its command runs. */
 import type { CommandSpec } from '../command.ts';
-import { ARP_COMMANDS } from './table/arp.ts';
 import { ACCEPTANCE_COMMANDS } from './table/acceptance.ts';
 import { COPY_COMMANDS } from './table/copy.ts';
+import { ARP_COMMANDS } from './table/arp.ts';
 import { DECISION_COMMANDS } from './table/decisions.ts';
 import { EVIDENCE_COMMANDS } from './table/evidence.ts';
 import { JOB_COMMANDS } from './table/jobs.ts';
