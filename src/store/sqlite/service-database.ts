@@ -17,7 +17,8 @@ export interface ServiceDatabaseOptions {
   readonly sharing: 'shared' | 'exclusive';
 }
 
-const BUSY_MS = 5000;
+/** How long to wait for another process, milliseconds; whoever has a file alone keeps it. */
+const BUSY_MS = { shared: 5000, exclusive: 1000 } as const;
 const MEMORY = ':memory:';
 
 export class ServiceDatabase {
@@ -32,7 +33,7 @@ export class ServiceDatabase {
     this.file = file;
     try {
       if (file !== MEMORY) mkdirSync(dirname(file), { recursive: true, mode: 0o750 });
-      this.#raw = new Database(file, { timeout: BUSY_MS });
+      this.#raw = new Database(file, { timeout: BUSY_MS[sharing] });
     } catch (error) {
       throw storeError(error, file);
     }
