@@ -1,5 +1,6 @@
 /** Opens a service of ARP by what the environment says (contract arp §5). Each loads only what it needs. */
 import { resolve } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import type { RouteGroup } from '../doors/http.ts';
 import type { ServiceKey } from '../doors/arp/services.ts';
 import { ReeveError } from '../model/errors.ts';
@@ -134,10 +135,11 @@ function sweeping(
   removeBefore: (ms: number) => Promise<number>,
 ): () => void {
   if (days === undefined) return () => undefined;
-  let isOver = false;
+  const over = new AbortController();
   const sweep = async (): Promise<void> => {
     try {
-      while (!isOver && (await removeBefore(Date.now() - days * DAY_MS)) > 0) await nextTurn();
+      while (!over.signal.aborted && (await removeBefore(Date.now() - days * DAY_MS)) > 0)
+        await setImmediate();
     } catch (error) {
       ctx.stderr.write(`retention failed, and is tried again in an hour: ${(error as Error).message}\n`);
     }
@@ -145,13 +147,9 @@ function sweeping(
   void sweep();
   const timer = setInterval(() => void sweep(), SWEEP_MS);
   return () => {
-    isOver = true;
+    over.abort();
     clearInterval(timer);
   };
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Undefined: not set, or blank. */
@@ -178,8 +176,12 @@ function positive(ctx: CliContext, variable: string): number | undefined {
   if (text === undefined) return undefined;
   const value = /^\d{1,12}(\.\d{1,6})?$/.test(text) ? Number(text) : 0;
   if (value > 0) return value;
-  throw new ReeveError('E_INVALID_INPUT_SCHEMA', `${variable} must be a number above 0, not ${JSON.stringify(text)}`, {
-    variable,
-    value: text.slice(0, 100),
-  });
+  throw new ReeveError(
+    'E_INVALID_INPUT_SCHEMA',
+    `${variable} must be a number above 0, not ${JSON.stringify(text)}`,
+    {
+      variable,
+      value: text.slice(0, 100),
+    },
+  );
 }

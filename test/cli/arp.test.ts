@@ -28,7 +28,9 @@ async function serve(home: Home, service: ServiceKey, env: Record<string, string
 const EXAMPLES = join(import.meta.dirname, '../../examples/arp-policy');
 
 describe.concurrent('serve <service>', () => {
-  test('G1 each one serves where the environment says, keeps its data below, and stops on a signal', async ({ home }) => {
+  test('G1 each one serves where the environment says, keeps its data below, and stops on a signal', async ({
+    home,
+  }) => {
     const env = {
       JARVIS_NODE_REGISTRY_DB_URL: 'sqlite:///./registry.sqlite',
       JARVIS_RUN_STORE_DB_URL: `sqlite:///${home.path('abs/run.sqlite')}`,
@@ -41,12 +43,20 @@ describe.concurrent('serve <service>', () => {
       running.kill('SIGTERM');
       expect(await running.ended).toMatchObject({ code: 0, stderr: '' });
     }
-    const made = ['registry.sqlite', 'abs/run.sqlite', 'runs/jarvis_event_store.sqlite', 'artifacts/artifacts.sqlite'];
+    const made = [
+      'registry.sqlite',
+      'abs/run.sqlite',
+      'runs/jarvis_event_store.sqlite',
+      'artifacts/artifacts.sqlite',
+    ];
     expect(made.filter((name) => !existsSync(home.path(name)))).toEqual([]);
   });
 
   test('G39 registry and PDP as two processes: seeded types, a policy file, a decision', async ({ home }) => {
-    const registry = await serve(home, 'node-registry', { JARVIS_NODE_REGISTRY_SEED: 'true', STACK_VERSION: '1.2.3' });
+    const registry = await serve(home, 'node-registry', {
+      JARVIS_NODE_REGISTRY_SEED: 'true',
+      STACK_VERSION: '1.2.3',
+    });
     const types = (await registry.get('/v1/node-types')).json;
     expect(types.map((type: Any) => type.version)).toEqual(Array.from({ length: 7 }, () => '1.2.3'));
     const pdp = await serve(home, 'pdp', {
@@ -72,20 +82,30 @@ describe.concurrent('serve <service>', () => {
     ['event-stream', { JARVIS_EVENT_RETENTION_DAYS: 'soon' }, 'JARVIS_EVENT_RETENTION_DAYS'],
     ['artifact-store', { JARVIS_ARTIFACT_MAX_SIZE_MB: '0' }, 'JARVIS_ARTIFACT_MAX_SIZE_MB'],
     ['pdp', { JARVIS_NODE_REGISTRY_URL: 'registry:8084' }, 'JARVIS_NODE_REGISTRY_URL'],
-  ] as const)('refuses to start with what it cannot read: %s %j', async ([service, env, variable], { home }) => {
-    const error = await home.fails(['serve', service, '--port', '0'], { program: 'reeve', env: { ...env } });
-    expect([error.code, error.details.variable]).toEqual(['E_INVALID_INPUT_SCHEMA', variable]);
-    expect(JSON.stringify(error)).not.toContain('secret');
-  });
+  ] as const)(
+    'refuses to start with what it cannot read: %s %j',
+    async ([service, env, variable], { home }) => {
+      const error = await home.fails(['serve', service, '--port', '0'], {
+        program: 'reeve',
+        env: { ...env },
+      });
+      expect([error.code, error.details.variable]).toEqual(['E_INVALID_INPUT_SCHEMA', variable]);
+      expect(JSON.stringify(error)).not.toContain('secret');
+    },
+  );
 
   test('refuses to be reachable without a token', async ({ home }) => {
-    const error = await home.fails(['serve', 'pdp', '--host', '0.0.0.0', '--port', '0'], { program: 'reeve' });
+    const error = await home.fails(['serve', 'pdp', '--host', '0.0.0.0', '--port', '0'], {
+      program: 'reeve',
+    });
     expect(error.code).toBe('E_UNSAFE_OPERATION');
     const unknown = await home.fails(['serve', 'pdq'], { program: 'reeve' });
     expect(unknown.code).toBe('E_INVALID_INPUT_SCHEMA');
   });
 
-  test('H22 H23 kill -9 under load: what was acknowledged is there, and no number is given twice', async ({ home }) => {
+  test('H22 H23 kill -9 under load: what was acknowledged is there, and no number is given twice', async ({
+    home,
+  }) => {
     const acknowledged = new Map<number, string>();
     let sent = 0;
     for (let life = 1; life <= 3; life += 1) {
@@ -135,7 +155,13 @@ describe.concurrent('policy test', () => {
     ]);
     expect(stdout).toMatch(/\n {2}policy: {4}statements sha256:[0-9a-f]{64}\n$/);
     await home.write('request.json', JSON.stringify({ action: 'run.start', run_id: 'r' }));
-    const json = await home.json(['policy', 'test', join(EXAMPLES, 'policy.cedar'), '--request', 'request.json']);
+    const json = await home.json([
+      'policy',
+      'test',
+      join(EXAMPLES, 'policy.cedar'),
+      '--request',
+      'request.json',
+    ]);
     expect(json).toEqual({
       decision: 'deny',
       reason_code: 'default_deny',
@@ -152,15 +178,24 @@ describe.concurrent('policy test', () => {
     const args = ['policy', 'test', file, '--request', JSON.stringify(request)];
     expect((await home.fails(args)).details.flag).toBe('--node-type');
     const type = { node_type_id: 'mine', version: '1', kind: 'composite' };
-    expect(await home.json([...args, '--node-type', JSON.stringify(type)])).toMatchObject({ message: 'AllowComposites' });
+    expect(await home.json([...args, '--node-type', JSON.stringify(type)])).toMatchObject({
+      message: 'AllowComposites',
+    });
   });
 
   test('refuses what is no policy or no request, and says why', async ({ home }) => {
-    await home.write('bad.json', '{"Statement":[{"Effect":"Allow","Action":"*","Resource":"*","NotAction":"x"}]}');
+    await home.write(
+      'bad.json',
+      '{"Statement":[{"Effect":"Allow","Action":"*","Resource":"*","NotAction":"x"}]}',
+    );
     const refused = await home.fails(['policy', 'test', 'bad.json', '--request', '{"action":"a"}']);
     expect(refused.details.field).toBe('/Statement/0/NotAction');
     for (const request of ['', '{', '{}', '{"action":"a","x":1}', 'absent.json'])
-      expect((await home.fails(['policy', 'test', file, '--request', request])).details.flag).toBe('--request');
-    expect((await home.fails(['policy', 'test', 'absent.json', '--request', '{"action":"a"}'])).code).toBe('E_INVALID_INPUT_SCHEMA');
+      expect((await home.fails(['policy', 'test', file, '--request', request])).details.flag).toBe(
+        '--request',
+      );
+    expect((await home.fails(['policy', 'test', 'absent.json', '--request', '{"action":"a"}'])).code).toBe(
+      'E_INVALID_INPUT_SCHEMA',
+    );
   });
 });

@@ -55,7 +55,12 @@ describe('looking up a key', () => {
     ['then by descent', { a: { b: { c: 3 } } }, 'a.b.c', 3],
     ['then by the longest prefix that is a key', { 'a.b': { c: 1 }, a: { x: 1 } }, 'a.b.c', 1],
     ['longest wins', { 'a.b.c': { d: 1 }, 'a.b': { 'c.d': 2 } }, 'a.b.c.d', 1],
-    ['H28 metadata with dots below a level', { node_type: { jarvis: { 'a.b': 'x' } } }, 'node_type.jarvis.a.b', 'x'],
+    [
+      'H28 metadata with dots below a level',
+      { node_type: { jarvis: { 'a.b': 'x' } } },
+      'node_type.jarvis.a.b',
+      'x',
+    ],
     ['H28 deeper still', { a: { 'b.c': { 'd.e': 1 } } }, 'a.b.c.d.e', 1],
     ['missing', { a: { b: 1 } }, 'a.c', undefined],
     ['not into lists', { a: [1] }, 'a.0', undefined],
@@ -93,14 +98,21 @@ describe('deciding', () => {
       message: 'second',
       statements: [2],
     });
-    expect(decide({ statement_id: 'other', Effect: 'allow', Action: ['x', 'run.*'], Resource: '*' }).message).toBe('other');
+    expect(
+      decide({ statement_id: 'other', Effect: 'allow', Action: ['x', 'run.*'], Resource: '*' }).message,
+    ).toBe('other');
     expect(decide({ Effect: 'allow', Action: '*', Resource: '*' })).not.toHaveProperty('message');
   });
 
   test('G39 a deny wins wherever it stands', () => {
     const statements = [allow(), deny(), allow({ Sid: 'late' })];
     for (const order of [statements, statements.toReversed()])
-      expect(decide(order)).toMatchObject({ decision: 'deny', reason: 'explicit_deny', message: 'no', statements: [2] });
+      expect(decide(order)).toMatchObject({
+        decision: 'deny',
+        reason: 'explicit_deny',
+        message: 'no',
+        statements: [2],
+      });
   });
 
   test.each<[string, object, boolean]>([
@@ -144,14 +156,36 @@ describe('reading', () => {
     ['no actions', { Statement: [allow({ Action: [] })] }, '/Statement/0/Action'],
     ['a number as resource', { Statement: [allow({ Resource: [1] })] }, '/Statement/0/Resource'],
     ['a field that would be misread', { Statement: [deny({ NotAction: 'x' })] }, '/Statement/0/NotAction'],
-    ['an unknown operator', { Statement: [deny({ Condition: { Bool: { a: 1 } } })] }, '/Statement/0/Condition/Bool'],
-    ['an inherited operator', { Statement: [deny({ Condition: { toString: {} } })] }, '/Statement/0/Condition/toString'],
-    ['an operand that is no object', { Statement: [deny({ Condition: { StringEquals: 'a' } })] }, '/Statement/0/Condition/StringEquals'],
-    ['an object as value', { Statement: [deny({ Condition: { StringEquals: { a: {} } } })] }, '/Statement/0/Condition/StringEquals/a'],
-    ['a list in a list', { Statement: [deny({ Condition: { StringLike: { a: [['x']] } } })] }, '/Statement/0/Condition/StringLike/a'],
+    [
+      'an unknown operator',
+      { Statement: [deny({ Condition: { Bool: { a: 1 } } })] },
+      '/Statement/0/Condition/Bool',
+    ],
+    [
+      'an inherited operator',
+      { Statement: [deny({ Condition: { toString: {} } })] },
+      '/Statement/0/Condition/toString',
+    ],
+    [
+      'an operand that is no object',
+      { Statement: [deny({ Condition: { StringEquals: 'a' } })] },
+      '/Statement/0/Condition/StringEquals',
+    ],
+    [
+      'an object as value',
+      { Statement: [deny({ Condition: { StringEquals: { a: {} } } })] },
+      '/Statement/0/Condition/StringEquals/a',
+    ],
+    [
+      'a list in a list',
+      { Statement: [deny({ Condition: { StringLike: { a: [['x']] } } })] },
+      '/Statement/0/Condition/StringLike/a',
+    ],
     ['a condition that is a list', { Statement: [deny({ Condition: [] })] }, '/Statement/0/Condition'],
   ])('refuses %s', (_name, document, field) => {
-    expect(() => statementEngine(JSON.stringify(document))).toThrow(expect.objectContaining({ details: expect.objectContaining({ field }) }));
+    expect(() => statementEngine(JSON.stringify(document))).toThrow(
+      expect.objectContaining({ details: expect.objectContaining({ field }) }),
+    );
   });
 
   test('refuses what is no JSON', () => {
@@ -162,8 +196,14 @@ describe('reading', () => {
 // Made with another implementation of the same rule: sorted keys, no blanks, non-ASCII escaped.
 test.each([
   ['{"Version":"1","Statement":[]}', 'e682aba6b61881de5f4df8e180b8eb08ed7ed1b7b7c59d96db06e7ef268d38c1'],
-  ['{"b":1,"a":[1.0,1e5,1e16,1e-5,-0.0,0,12345678901234567890,0.1,2.5e-10,123456789012345680.0, -0]}', 'f42cbb481a0f08fe710ea34a78183bc19d14a2990a095253e0636193c30ebada'],
-  ['{"\\uffff":1,"\\ud83d\\ude00":2,"é":"ü\\u007f\\n/\\"","\\u0001":null,"t":true}', '80ae3c18f5b328442074a9034197b9f061e0f0919de1a71ea1d4a271832175ba'],
+  [
+    '{"b":1,"a":[1.0,1e5,1e16,1e-5,-0.0,0,12345678901234567890,0.1,2.5e-10,123456789012345680.0, -0]}',
+    'f42cbb481a0f08fe710ea34a78183bc19d14a2990a095253e0636193c30ebada',
+  ],
+  [
+    '{"\\uffff":1,"\\ud83d\\ude00":2,"é":"ü\\u007f\\n/\\"","\\u0001":null,"t":true}',
+    '80ae3c18f5b328442074a9034197b9f061e0f0919de1a71ea1d4a271832175ba',
+  ],
 ])('hashes %s', (text, hash) => {
   expect(policyHash(text)).toBe(hash);
 });

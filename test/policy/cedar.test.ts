@@ -9,7 +9,11 @@ const REQUEST: PolicyRequest = {
   context: {
     run_id: 'r',
     run_context: { tenant_id: 't', actor: { type: 'user', id: 'ana' } },
-    node_type: { id: 'a.b', kind: 'atomic', jarvis: { trust_tier: 'first_party', 'x.y': 1.5, none: null, list: [1, null] } },
+    node_type: {
+      id: 'a.b',
+      kind: 'atomic',
+      jarvis: { trust_tier: 'first_party', 'x.y': 1.5, none: null, list: [1, null] },
+    },
   },
 };
 
@@ -43,7 +47,9 @@ test.each([
   ['the context', 'context.run_id == "r" && context.node_type.jarvis.list == [1]'],
   ['no nulls', '!(resource.jarvis has none)'],
 ])('a request has %s', async (_name, condition) => {
-  expect((await decide(`permit (principal, action, resource) when { ${condition} };`)).decision).toBe('allow');
+  expect((await decide(`permit (principal, action, resource) when { ${condition} };`)).decision).toBe(
+    'allow',
+  );
 });
 
 test('a run without a node type, and an unknown actor, have names too', async () => {
@@ -52,7 +58,10 @@ test('a run without a node type, and an unknown actor, have names too', async ()
 });
 
 test('names the statements by their places in the file, also beyond ten', async () => {
-  const many = Array.from({ length: 12 }, (_, at) => `permit (principal, action == Action::"a${at + 1}", resource);`);
+  const many = Array.from(
+    { length: 12 },
+    (_, at) => `permit (principal, action == Action::"a${at + 1}", resource);`,
+  );
   expect((await decide(many.join('\n'), { action: 'a11' })).statements).toEqual([11]);
   expect((await decide(many.join('\n'), { action: 'a2' })).statements).toEqual([2]);
 });
@@ -61,7 +70,9 @@ describe('nothing fails open', () => {
   const permit = 'permit (principal, action, resource);';
 
   test('a forbid that cannot be evaluated denies', async () => {
-    const verdict = await decide(`${permit} forbid (principal, action, resource) when { resource.absent == 1 };`);
+    const verdict = await decide(
+      `${permit} forbid (principal, action, resource) when { resource.absent == 1 };`,
+    );
     expect(verdict).toMatchObject({ decision: 'deny', reason: 'invalid_policy' });
     expect(verdict.message).toContain('absent');
   });
@@ -71,7 +82,10 @@ describe('nothing fails open', () => {
     expect(await decide(permit, { context })).toMatchObject({ decision: 'deny', reason: 'invalid_policy' });
   });
 
-  test.each(['permit (', 'permit (principal == ?principal, action, resource);'])('%s is refused', async (text) => {
-    await expect(cedarEngine(text)).rejects.toMatchObject({ code: 'E_INVALID_INPUT_SCHEMA' });
-  });
+  test.each(['permit (', 'permit (principal == ?principal, action, resource);'])(
+    '%s is refused',
+    async (text) => {
+      await expect(cedarEngine(text)).rejects.toMatchObject({ code: 'E_INVALID_INPUT_SCHEMA' });
+    },
+  );
 });

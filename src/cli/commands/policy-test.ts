@@ -90,7 +90,10 @@ async function textIn(ctx: CliContext, flag: string, path: string): Promise<stri
   try {
     return await readFile(resolve(ctx.cwd, path), 'utf8');
   } catch (error) {
-    throw refusal(flag, `names a file that cannot be read (${(error as NodeJS.ErrnoException).code}): ${path}`);
+    throw refusal(
+      flag,
+      `names a file that cannot be read (${(error as NodeJS.ErrnoException).code}): ${path}`,
+    );
   }
 }
 

@@ -48,7 +48,6 @@ export const SERVICES = {
 } as const satisfies Record<string, ServiceInfo>;
 
 export type ServiceKey = keyof typeof SERVICES;
-export const SERVICE_KEYS = Object.keys(SERVICES) as readonly ServiceKey[];
 
 export interface ServiceParts {
   readonly service: ServiceKey;

@@ -11,10 +11,11 @@
  */
 import { createHash } from 'node:crypto';
 import type { CedarValueJson, EntityJson, Policy, TypeAndId } from '@cedar-policy/cedar-wasm/nodejs';
+import type * as CedarModule from '@cedar-policy/cedar-wasm/nodejs';
 import { ReeveError } from '../../model/errors.ts';
 import type { PolicyEngine, PolicyRequest, Verdict } from './engine.ts';
 
-type Cedar = typeof import('@cedar-policy/cedar-wasm/nodejs');
+type Cedar = typeof CedarModule;
 type Fields = Readonly<Record<string, unknown>>;
 
 interface Named {
@@ -48,9 +49,13 @@ function policiesOf(cedar: Cedar, text: string): readonly string[] {
     });
   }
   if (parts.policy_templates.length > 0)
-    throw new ReeveError('E_INVALID_INPUT_SCHEMA', 'the policy is not valid: templates have nothing to fill them', {
-      problem: 'has templates',
-    });
+    throw new ReeveError(
+      'E_INVALID_INPUT_SCHEMA',
+      'the policy is not valid: templates have nothing to fill them',
+      {
+        problem: 'has templates',
+      },
+    );
   return parts.policies.toSorted((a, b) => text.indexOf(a) - text.indexOf(b));
 }
 
@@ -133,7 +138,9 @@ function fieldsIn(value: Fields, key: string): Fields {
 
 function hasReserved(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false;
-  return Object.entries(value).some(([key, item]) => key === '__entity' || key === '__extn' || hasReserved(item));
+  return Object.entries(value).some(
+    ([key, item]) => key === '__entity' || key === '__extn' || hasReserved(item),
+  );
 }
 
 function record(value: unknown): Record<string, CedarValueJson> {
@@ -151,8 +158,6 @@ function cedarValue(value: unknown): CedarValueJson {
     case 'number':
       return Number.isSafeInteger(value) ? value : String(value);
     default:
-      return Array.isArray(value)
-        ? value.filter((item) => item !== null).map(cedarValue)
-        : record(value);
+      return Array.isArray(value) ? value.filter((item) => item !== null).map(cedarValue) : record(value);
   }
 }

@@ -4,7 +4,11 @@ type Piece =
   | { readonly kind: 'any' }
   | { readonly kind: 'one' }
   | { readonly kind: 'exactly'; readonly char: string }
-  | { readonly kind: 'set'; readonly ranges: readonly (readonly [string, string])[]; readonly negated: boolean };
+  | {
+      readonly kind: 'set';
+      readonly ranges: readonly (readonly [string, string])[];
+      readonly negated: boolean;
+    };
 
 /** @returns whether a text fits; takes time proportional to text × pattern at most, whatever they are. */
 export function glob(pattern: string): (text: string) => boolean {

@@ -40,10 +40,16 @@ async function readPolicy(path: string): Promise<string> {
   } catch (error) {
     if (error instanceof ReeveError) throw error;
     const { code } = error as NodeJS.ErrnoException;
-    throw refusal(path, code === 'ERR_ENCODING_INVALID_ENCODED_DATA' ? 'is no UTF-8' : `cannot be read (${code})`);
+    throw refusal(
+      path,
+      code === 'ERR_ENCODING_INVALID_ENCODED_DATA' ? 'is no UTF-8' : `cannot be read (${code})`,
+    );
   }
 }
 
 function refusal(path: string, problem: string): ReeveError {
-  return new ReeveError('E_INVALID_INPUT_SCHEMA', `the policy file ${path} ${problem}`, { file: path, problem });
+  return new ReeveError('E_INVALID_INPUT_SCHEMA', `the policy file ${path} ${problem}`, {
+    file: path,
+    problem,
+  });
 }

@@ -25,7 +25,14 @@ export interface Policy {
   readonly statements: readonly Statement[];
 }
 
-const FIELDS: ReadonlySet<string> = new Set(['Sid', 'statement_id', 'Effect', 'Action', 'Resource', 'Condition']);
+const FIELDS: ReadonlySet<string> = new Set([
+  'Sid',
+  'statement_id',
+  'Effect',
+  'Action',
+  'Resource',
+  'Condition',
+]);
 type Fields = Readonly<Record<string, unknown>>;
 
 const OPERATORS: Readonly<Record<string, (expected: string) => Test>> = {
@@ -49,7 +56,8 @@ export function parsePolicy(document: unknown): Policy {
 
 function statementOf(value: unknown, number: number, at: string): Statement {
   const fields = fieldsOf(value, at, 'a statement');
-  for (const key of Object.keys(fields)) if (!FIELDS.has(key)) throw wrong(`${at}/${key}`, 'is no known field');
+  for (const key of Object.keys(fields))
+    if (!FIELDS.has(key)) throw wrong(`${at}/${key}`, 'is no known field');
   const sid = fields['Sid'] ?? fields['statement_id'];
   if (sid !== undefined && typeof sid !== 'string') throw wrong(`${at}/Sid`, 'must be a text');
   return {

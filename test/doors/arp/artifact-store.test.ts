@@ -7,7 +7,12 @@ import { Artifacts } from '../../../src/doors/arp/artifact-store/artifacts.ts';
 import { until, type Any } from '../../cli/rig.ts';
 import { test, WORLD, type Served } from './support.ts';
 
-async function put(store: Served, bytes: Uint8Array<ArrayBuffer>, type?: string, query = ''): Promise<{ status: number; json: Any }> {
+async function put(
+  store: Served,
+  bytes: Uint8Array<ArrayBuffer>,
+  type?: string,
+  query = '',
+): Promise<{ status: number; json: Any }> {
   const answer = await fetch(`${store.url}/v1/artifacts${query}`, {
     method: 'POST',
     body: bytes,
@@ -38,11 +43,18 @@ test('G37 gives back what it took, byte by byte, with its type', async ({ stack 
   const got = await fetch(json.uri);
   expect(got.headers.get('content-type')).toBe('application/json');
   expect(got.headers.get('content-length')).toBe('1500000');
-  expect(createHash('sha256').update(new Uint8Array(await got.arrayBuffer())).digest('hex')).toBe(sha256);
+  expect(
+    createHash('sha256')
+      .update(new Uint8Array(await got.arrayBuffer()))
+      .digest('hex'),
+  ).toBe(sha256);
   const head = await fetch(json.uri, { method: 'HEAD' });
-  expect([head.status, head.headers.get('content-type'), head.headers.get('content-length'), head.headers.get('etag')]).toEqual(
-    [200, 'application/json', '1500000', `"${sha256}"`],
-  );
+  expect([
+    head.status,
+    head.headers.get('content-type'),
+    head.headers.get('content-length'),
+    head.headers.get('etag'),
+  ]).toEqual([200, 'application/json', '1500000', `"${sha256}"`]);
   expect((await store.get(`/v1/artifacts/${json.artifact_id}/metadata`)).json).toEqual(json);
 });
 
@@ -71,12 +83,20 @@ test('G37 refuses more than an upload may have, also when it does not say so bef
         controller.enqueue(new Uint8Array(6000));
       },
     }),
-  } as RequestInit).then(({ status: code }) => code, () => 413); // the connection may be cut before all is sent
+  }).then(
+    ({ status: code }) => code,
+    () => 413,
+  ); // the connection may be cut before all is sent
   expect(streamed).toBe(413);
-  await until(async () => (await files(stack.path('artifacts'))).length === 1, 'nothing left of what was refused');
+  await until(
+    async () => (await files(stack.path('artifacts'))).length === 1,
+    'nothing left of what was refused',
+  );
 });
 
-test('G37 answers 404 for what is unknown or has lost its bytes, 422 for what is no name', async ({ stack }) => {
+test('G37 answers 404 for what is unknown or has lost its bytes, 422 for what is no name', async ({
+  stack,
+}) => {
   const store = await stack.artifacts();
   const { json } = await put(store, new Uint8Array([1]));
   for (const path of ['', '/metadata']) {
@@ -96,7 +116,9 @@ test('H27 an upload that breaks off leaves nothing', async ({ stack }) => {
   const store = await stack.artifacts();
   const [host = '', port = ''] = store.address.split(':');
   const socket = connect(Number(port), host);
-  socket.write(`POST /v1/artifacts HTTP/1.1\r\nhost: ${store.address}\r\ncontent-length: 100000\r\n\r\nonly this`);
+  socket.write(
+    `POST /v1/artifacts HTTP/1.1\r\nhost: ${store.address}\r\ncontent-length: 100000\r\n\r\nonly this`,
+  );
   await until(async () => (await files(stack.path('artifacts'))).length === 1, 'the upload to begin');
   socket.destroy();
   await until(async () => (await files(stack.path('artifacts'))).length === 0, 'the rest to go');
@@ -116,7 +138,9 @@ test('H27 what a crash left is removed at the start, and nothing else', async ({
   expect(await second.get(kept.id)).toEqual(kept);
 });
 
-test('H27 artifacts are linked to runs, listed by them, and kept as long as one needs them', async ({ stack }) => {
+test('H27 artifacts are linked to runs, listed by them, and kept as long as one needs them', async ({
+  stack,
+}) => {
   const opened = stack.artifacts();
   const store = await opened;
   const ids: string[] = [];

@@ -16,10 +16,26 @@ interface Schema {
 }
 
 const KEY = fc.constantFrom('a.b', 'org.x-y.z', 'jarvis.a_b', '9.9');
-const ODD_KEY = fc.constantFrom('plain', '.a', 'a.', '-a.b', 'a b.c', '', 'constraints', '__proto__', 'constructor');
+const ODD_KEY = fc.constantFrom(
+  'plain',
+  '.a',
+  'a.',
+  '-a.b',
+  'a b.c',
+  '',
+  'constraints',
+  '__proto__',
+  'constructor',
+);
 const JSON_VALUE = fc.jsonValue({ maxDepth: 2 });
 const TIMES = ['2026-01-02T03:04:05Z', '2026-01-02T03:04:05.123456+02:00', '0001-01-01T00:00:00z'];
-const URIS = ['http://127.0.0.1:43120', 'https://a.b/c?d=e#f', 'unix:///run/x.sock', 'urn:x:y', 'http://[::1]:80/'];
+const URIS = [
+  'http://127.0.0.1:43120',
+  'https://a.b/c?d=e#f',
+  'unix:///run/x.sock',
+  'urn:x:y',
+  'http://[::1]:80/',
+];
 
 export function fitting(schema: Schema): fc.Arbitrary<unknown> {
   if (schema.enum !== undefined) return fc.constantFrom(...schema.enum);
@@ -55,7 +71,14 @@ function object({ properties = {}, required = [], patternProperties, additionalP
 
 const ODD = fc.oneof(
   fc.constantFrom<unknown>(null, '', ' ', -1, 0, 0.5, 1e9, true, [], {}, [null], 'queued', 'x'),
-  fc.constantFrom<unknown>('2026-13-02T03:04:05Z', '2026-01-02', 'not a uri', '/relative', 'a:b c', 'http://%zz'),
+  fc.constantFrom<unknown>(
+    '2026-13-02T03:04:05Z',
+    '2026-01-02',
+    'not a uri',
+    '/relative',
+    'a:b c',
+    'http://%zz',
+  ),
 );
 
 /** One place in it replaced, removed or added to. */
@@ -78,15 +101,25 @@ function placesOf(value: unknown, at: Place): Place[] {
   return [at, ...below];
 }
 
-function changed(document: unknown, [first, ...rest]: Place, change: { how: string; key: string; odd: unknown }): unknown {
+function changed(
+  document: unknown,
+  [first, ...rest]: Place,
+  change: { how: string; key: string; odd: unknown },
+): unknown {
   if (first === undefined) {
     if (change.how !== 'add' || typeof document !== 'object' || document === null) return change.odd;
     return Array.isArray(document)
       ? [...document, change.odd]
-      : JSON.parse(`${JSON.stringify(document).replace(/\}$/, Object.keys(document).length === 0 ? '' : ',')}${JSON.stringify(change.key)}:${JSON.stringify(change.odd)}}`);
+      : JSON.parse(
+          `${JSON.stringify(document).replace(/\}$/, Object.keys(document).length === 0 ? '' : ',')}${JSON.stringify(change.key)}:${JSON.stringify(change.odd)}}`,
+        );
   }
-  if (Array.isArray(document)) return document.map((item, at) => (at === first ? changed(item, rest, change) : item));
+  if (Array.isArray(document))
+    return document.map((item, at) => (at === first ? changed(item, rest, change) : item));
   const entries = Object.entries(document as object);
-  if (rest.length === 0 && change.how === 'remove') return Object.fromEntries(entries.filter(([key]) => key !== first));
-  return Object.fromEntries(entries.map(([key, item]) => [key, key === first ? changed(item, rest, change) : item]));
+  if (rest.length === 0 && change.how === 'remove')
+    return Object.fromEntries(entries.filter(([key]) => key !== first));
+  return Object.fromEntries(
+    entries.map(([key, item]) => [key, key === first ? changed(item, rest, change) : item]),
+  );
 }

@@ -48,7 +48,12 @@ class Follower {
 
 test('G36 numbers the events of a run from 1, and gives them as NDJSON', async ({ stack }) => {
   const stream = await stack.eventStream();
-  const first = await append(stream, event({ type: 'run_started', data: { a: null } }), event({ run_id: 's' }), event());
+  const first = await append(
+    stream,
+    event({ type: 'run_started', data: { a: null } }),
+    event({ run_id: 's' }),
+    event(),
+  );
   expect([first.status, first.json]).toEqual([
     200,
     {
@@ -79,10 +84,16 @@ test('G36 honours given numbers and times, goes on after them, and refuses taken
     { run_id: 'r', seq: 5 },
     { run_id: 'r', seq: 6 },
   ]);
-  expect((await append(stream, event({ seq: 0 }), event({ seq: 2 }), event())).json.next_seq_by_run).toEqual({ r: 8 });
+  expect((await append(stream, event({ seq: 0 }), event({ seq: 2 }), event())).json.next_seq_by_run).toEqual({
+    r: 8,
+  });
   expect((await read(stream, '/v1/runs/r/events')).map(({ seq }) => seq)).toEqual([0, 2, 5, 6, 7]);
   expect((await read(stream, '/v1/runs/r/events'))[2].time).toBe(time);
-  for (const events of [[event({ seq: 5 })], [event(), event({ seq: 6 })], [event({ seq: 9 }), event({ seq: 9 })]]) {
+  for (const events of [
+    [event({ seq: 5 })],
+    [event(), event({ seq: 6 })],
+    [event({ seq: 9 }), event({ seq: 9 })],
+  ]) {
     const taken = await append(stream, ...events);
     expect([taken.status, taken.json.error.code]).toEqual([409, 'event_conflict']);
   }
@@ -120,7 +131,15 @@ test('G36 resumes after a cursor, and gives at most so many', async ({ stack }) 
   expect(await seqs('follow=0')).toHaveLength(6);
   expect(await seqs('follow=1&limit=3')).toEqual([1, 2, 3]); // it ends with the last one
   expect((await read(stream, '/v1/node-runs/n/events?cursor=NA==')).map(({ seq }) => seq)).toEqual([5]);
-  for (const query of ['cursor=x', 'cursor=', 'limit=0', 'limit=10001', 'follow=2', 'follow=true', 'follow=']) {
+  for (const query of [
+    'cursor=x',
+    'cursor=',
+    'limit=0',
+    'limit=10001',
+    'follow=2',
+    'follow=true',
+    'follow=',
+  ]) {
     const bad = await stream.get(`/v1/runs/r/events?${query}`);
     expect([query, bad.status, bad.json.error?.code]).toEqual([query, 422, 'invalid_request']);
   }
@@ -128,11 +147,19 @@ test('G36 resumes after a cursor, and gives at most so many', async ({ stack }) 
 
 test('G36 a NodeRun has its own events only', async ({ stack }) => {
   const stream = await stack.eventStream();
-  await append(stream, event(), event({ node_run_id: 'n' }), event({ node_run_id: 'child' }), event({ node_run_id: 'n' }));
+  await append(
+    stream,
+    event(),
+    event({ node_run_id: 'n' }),
+    event({ node_run_id: 'child' }),
+    event({ node_run_id: 'n' }),
+  );
   expect((await read(stream, '/v1/node-runs/n/events')).map(({ seq }) => seq)).toEqual([2, 4]);
 });
 
-test('H20 H21 a follower gets events as they come, hears that it is quiet, and ends with the run', async ({ stack }) => {
+test('H20 H21 a follower gets events as they come, hears that it is quiet, and ends with the run', async ({
+  stack,
+}) => {
   const opened = stack.eventStream(20);
   const stream = await opened;
   await append(stream, event({ node_run_id: 'n' }));
@@ -143,7 +170,10 @@ test('H20 H21 a follower gets events as they come, hears that it is quiet, and e
   await until(() => run.seqs.length === 1 && node.seqs.length === 1, 'the first event');
   await until(() => run.text.endsWith('\n\n') && early.text.startsWith('\n'), 'a heartbeat');
   await append(stream, event(), event({ node_run_id: 'n' }), event({ node_run_id: 'later' }));
-  await until(() => run.seqs.length === 4 && node.seqs.length === 2 && early.seqs.length === 1, 'what came later');
+  await until(
+    () => run.seqs.length === 4 && node.seqs.length === 2 && early.seqs.length === 1,
+    'what came later',
+  );
   expect([run.isOver, node.isOver, early.isOver]).toEqual([false, false, false]);
   await append(stream, event({ type: 'run_completed' }));
   await Promise.all([run.ended, node.ended, early.ended]);
@@ -161,7 +191,9 @@ test('H23 writers at the same time get numbers of their own, without gaps', asyn
   );
   expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
   const given = answers.flatMap(({ json }) => json.items.map(({ seq }: { seq: number }) => seq));
-  expect(given.toSorted((a: number, b: number) => a - b)).toEqual(Array.from({ length: 80 }, (_, at) => at + 1));
+  expect(given.toSorted((a: number, b: number) => a - b)).toEqual(
+    Array.from({ length: 80 }, (_, at) => at + 1),
+  );
 });
 
 test('H22 numbers go on where they were, whatever retention removed', ({ stack }) => {
@@ -188,7 +220,11 @@ test('one process has the file: nobody else can append past the followers', ({ s
 function deafReader(stream: Served, path: string): Promise<Socket> {
   const [host = '', port = ''] = stream.address.split(':');
   return new Promise((resolve) => {
-    const socket = connect({ host, port: Number(port), onread: { buffer: Buffer.alloc(1), callback: () => false } });
+    const socket = connect({
+      host,
+      port: Number(port),
+      onread: { buffer: Buffer.alloc(1), callback: () => false },
+    });
     socket.on('error', () => undefined);
     socket.write(`GET ${path} HTTP/1.1\r\nhost: ${stream.address}\r\n\r\n`, () => resolve(socket));
   });

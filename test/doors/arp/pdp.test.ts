@@ -27,7 +27,9 @@ async function written(stack: Stack, policy: unknown, name = 'policy.json') {
   return policyFile(stack.path(name));
 }
 
-const allowing = (more: object = {}) => ({ Statement: { Sid: 'ok', Effect: 'Allow', Action: '*', Resource: '*', ...more } });
+const allowing = (more: object = {}) => ({
+  Statement: { Sid: 'ok', Effect: 'Allow', Action: '*', Resource: '*', ...more },
+});
 
 test.for<[PdpOptions, string, string]>([
   [{ profile: 'dev-allow' }, 'allow', 'dev_allow'],
@@ -48,7 +50,10 @@ test('G39 a policy decides, and tells its hash and version', async ({ stack }) =
     decision: 'allow',
     reason_code: 'explicit_allow',
     message: 'ok',
-    extensions: { 'jarvis.policy_hash': expect.stringMatching(/^[0-9a-f]{64}$/), 'jarvis.policy_version': '7' },
+    extensions: {
+      'jarvis.policy_hash': expect.stringMatching(/^[0-9a-f]{64}$/),
+      'jarvis.policy_version': '7',
+    },
   });
   expect(await decide(stack, { policy }, { action: 'x' })).toMatchObject({ reason_code: 'default_deny' }); // run:*
 });
@@ -76,11 +81,17 @@ test('G39 conditions see what the registry says of the node type', async ({ stac
   const policy = await written(stack, await readFile('examples/arp-policy/policy.json', 'utf8'));
   const nodeTypes = registryClient({ baseUrl: url });
   const ask = (node_type_ref: object) => decide(stack, { policy, nodeTypes }, { ...START, node_type_ref });
-  expect(await ask(ref('jarvis.core.echo'))).toMatchObject({ decision: 'allow', message: 'AllowFirstPartyAtomics' });
+  expect(await ask(ref('jarvis.core.echo'))).toMatchObject({
+    decision: 'allow',
+    message: 'AllowFirstPartyAtomics',
+  });
   expect(await ask(ref('jarvis.composite.planner.general'))).toMatchObject({ message: 'AllowComposites' });
   await registry.registry.publish({ node_type_id: 'third', version: '1', kind: 'atomic' });
   expect(await ask(ref('third', '1'))).toMatchObject({ decision: 'deny', reason_code: 'default_deny' });
-  expect(await ask(ref('third', '2'))).toMatchObject({ decision: 'deny', reason_code: 'node_type_not_found' });
+  expect(await ask(ref('third', '2'))).toMatchObject({
+    decision: 'deny',
+    reason_code: 'node_type_not_found',
+  });
 });
 
 test('G39 without a registry, or with one that does not answer, a node type is denied', async ({ stack }) => {
@@ -112,7 +123,12 @@ test('H28 the caller chooses neither the resource nor what is known of the node 
   const policy = await written(stack, {
     Statement: [
       { Effect: 'Allow', Action: '*', Resource: 'node_type:safe' },
-      { Effect: 'Allow', Action: '*', Resource: '*', Condition: { StringEquals: { 'node_type.jarvis.trust_tier': 'first_party' } } },
+      {
+        Effect: 'Allow',
+        Action: '*',
+        Resource: '*',
+        Condition: { StringEquals: { 'node_type.jarvis.trust_tier': 'first_party' } },
+      },
       { Effect: 'Allow', Action: '*', Resource: '*', Condition: { StringEquals: { run_id: 'mine' } } },
     ],
   });
@@ -125,7 +141,9 @@ test('H28 the caller chooses neither the resource nor what is known of the node 
   ];
   for (const context of spoofs) {
     const request = { ...START, node_type_ref: ref('a', '1'), context };
-    expect(await decide(stack, { policy, nodeTypes }, request)).toMatchObject({ reason_code: 'default_deny' });
+    expect(await decide(stack, { policy, nodeTypes }, request)).toMatchObject({
+      reason_code: 'default_deny',
+    });
   }
   const trusting = { policy, nodeTypes, trustClientResource: true };
   const request = { ...START, node_type_ref: ref('a', '1'), context: { resource: 'node_type:safe' } };
@@ -136,22 +154,38 @@ test('H28 a deny on metadata with dots in its name does not fail open', async ({
   const policy = await written(stack, {
     Statement: [
       { Effect: 'Allow', Action: '*', Resource: '*' },
-      { Effect: 'Deny', Action: '*', Resource: '*', Condition: { StringEquals: { 'node_type.jarvis.risk.level': 'high' } } },
+      {
+        Effect: 'Deny',
+        Action: '*',
+        Resource: '*',
+        Condition: { StringEquals: { 'node_type.jarvis.risk.level': 'high' } },
+      },
     ],
   });
-  const kinds: NodeType['extensions'][] = [{ 'jarvis.risk.level': 'high' }, { 'jarvis.risk': { level: 'high' } }];
+  const kinds: NodeType['extensions'][] = [
+    { 'jarvis.risk.level': 'high' },
+    { 'jarvis.risk': { level: 'high' } },
+  ];
   for (const extensions of kinds) {
     const nodeTypes = { get: async () => atomic(extensions) };
-    expect(await decide(stack, { policy, nodeTypes }, { ...START, node_type_ref: ref('a', '1') })).toMatchObject({
+    expect(
+      await decide(stack, { policy, nodeTypes }, { ...START, node_type_ref: ref('a', '1') }),
+    ).toMatchObject({
       reason_code: 'explicit_deny',
     });
   }
 });
 
 test('G39 Cedar is the second language behind the same door', async ({ stack }) => {
-  const policy = await written(stack, await readFile('examples/arp-policy/policy.cedar', 'utf8'), 'policy.cedar');
+  const policy = await written(
+    stack,
+    await readFile('examples/arp-policy/policy.cedar', 'utf8'),
+    'policy.cedar',
+  );
   const types = builtinTypes('0.3.8');
-  const nodeTypes = { get: async (id: string) => types.find((type) => type.node_type_id === id) ?? atomic({}) };
+  const nodeTypes = {
+    get: async (id: string) => types.find((type) => type.node_type_id === id) ?? atomic({}),
+  };
   const ask = (id: string) => decide(stack, { policy, nodeTypes }, { ...START, node_type_ref: ref(id) });
   expect(await ask('jarvis.core.echo')).toMatchObject({
     decision: 'allow',
@@ -175,7 +209,9 @@ test('both example policies decide alike on any node type', async () => {
   fc.assert(
     fc.property(types, ({ kind, tier, action }) => {
       const type = { ...atomic(tier === undefined ? undefined : { 'jarvis.trust_tier': tier }), kind };
-      const request = policyRequest({ action, node_type_ref: ref('a', '1') }, type, { trustClientResource: false });
+      const request = policyRequest({ action, node_type_ref: ref('a', '1') }, type, {
+        trustClientResource: false,
+      });
       const [one, other] = [statements.decide(request), cedar.decide(request)];
       expect(other).toEqual(one);
     }),

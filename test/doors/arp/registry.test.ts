@@ -21,7 +21,13 @@ test('G38 publishes a version once, for good', async ({ stack }) => {
   const first = await publish(registry, 'a.b', '1.0.0', { description: 'one', extensions: { 'x.y': null } });
   expect([first.status, first.json]).toEqual([
     200,
-    { node_type_id: 'a.b', version: '1.0.0', kind: 'atomic', description: 'one', extensions: { 'x.y': null } },
+    {
+      node_type_id: 'a.b',
+      version: '1.0.0',
+      kind: 'atomic',
+      description: 'one',
+      extensions: { 'x.y': null },
+    },
   ]);
   for (const more of [{ description: 'one', extensions: { 'x.y': null } }, { description: 'two' }]) {
     const again = await publish(registry, 'a.b', '1.0.0', more);
@@ -32,7 +38,8 @@ test('G38 publishes a version once, for good', async ({ stack }) => {
 
 test('G38 gives the exact version, or the highest', async ({ stack }) => {
   const registry = await stack.registry();
-  for (const version of ['1.9.0', 'v1.10.0', '2.0.0-rc.2', '2.0.0-rc.10', 'zzz']) await publish(registry, 'n', version);
+  for (const version of ['1.9.0', 'v1.10.0', '2.0.0-rc.2', '2.0.0-rc.10', 'zzz'])
+    await publish(registry, 'n', version);
   expect((await registry.get('/v1/node-types/n')).json.version).toBe('2.0.0-rc.10');
   expect((await registry.get('/v1/node-types/n?version=zzz')).json.version).toBe('zzz');
   const absent = await registry.get('/v1/node-types/n?version=3.0.0');
@@ -40,14 +47,18 @@ test('G38 gives the exact version, or the highest', async ({ stack }) => {
   expect((await registry.get('/v1/node-types/none')).json.error.code).toBe('node_type_not_found');
 });
 
-test('G38 lists by id and the text of the version, filtered by part of the id and by kind', async ({ stack }) => {
+test('G38 lists by id and the text of the version, filtered by part of the id and by kind', async ({
+  stack,
+}) => {
   const registry = await stack.registry();
   await publish(registry, 'web.Fetch', '10.0.0');
   await publish(registry, 'web.Fetch', '9.0.0');
   await publish(registry, 'core.plan', '1.0.0', { kind: 'composite' });
   const names = async (query: string): Promise<string[]> => {
     const { json } = await registry.get(`/v1/node-types${query}`);
-    return json.map((entry: { node_type_id: string; version: string }) => `${entry.node_type_id} ${entry.version}`);
+    return json.map(
+      (entry: { node_type_id: string; version: string }) => `${entry.node_type_id} ${entry.version}`,
+    );
   };
   expect(await names('')).toEqual(['core.plan 1.0.0', 'web.Fetch 10.0.0', 'web.Fetch 9.0.0']);
   expect(await names('?q=%20fETCH%20')).toEqual(['web.Fetch 10.0.0', 'web.Fetch 9.0.0']);
@@ -70,8 +81,22 @@ test('ids may hold anything, slashes percent-encoded', async ({ stack }) => {
 
 test('orders versions as SemVer does', () => {
   const rising = [
-    '1.0.0-0', '1.0.0-9', '1.0.0-10', '1.0.0-99999999999999999999', '1.0.0-alpha', '1.0.0-alpha.1', '1.0.0-alpha.beta',
-    '1.0.0-beta', '1.0.0-beta.2', '1.0.0-beta.11', '1.0.0-rc.1', '1.0.0', '1.0.1', '1.2.0', '1.10.0', '2.0.0',
+    '1.0.0-0',
+    '1.0.0-9',
+    '1.0.0-10',
+    '1.0.0-99999999999999999999',
+    '1.0.0-alpha',
+    '1.0.0-alpha.1',
+    '1.0.0-alpha.beta',
+    '1.0.0-beta',
+    '1.0.0-beta.2',
+    '1.0.0-beta.11',
+    '1.0.0-rc.1',
+    '1.0.0',
+    '1.0.1',
+    '1.2.0',
+    '1.10.0',
+    '2.0.0',
     '18446744073709551616.0.0',
   ];
   fc.assert(
@@ -101,7 +126,11 @@ test('seeds the built-in types once, with strict inputs', async ({ stack }) => {
   ]);
   for (const type of types) {
     expect(await fieldErrors(NODE_TYPE, type)).toEqual([]);
-    const schema = type.input_schema as { required: string[]; properties: object; additionalProperties: boolean };
+    const schema = type.input_schema as {
+      required: string[];
+      properties: object;
+      additionalProperties: boolean;
+    };
     expect([schema.required, schema.additionalProperties]).toEqual([Object.keys(schema.properties), false]);
     expect(type.extensions?.['jarvis.trust_tier']).toBe('first_party');
   }
@@ -125,8 +154,14 @@ test('the client passes failures of the registry through, and calls its absence 
   expect((await client.get('a/b', '1.0.0+x')).node_type_id).toBe('a/b');
   const failure = await client.get('none').catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(ArpError);
-  expect(failure).toMatchObject({ status: 404, wireCode: 'node_type_not_found', details: { node_type_id: 'none' } });
-  const gone = await registryClient({ baseUrl: 'http://127.0.0.1:1' }).get('a').catch((error: unknown) => error);
+  expect(failure).toMatchObject({
+    status: 404,
+    wireCode: 'node_type_not_found',
+    details: { node_type_id: 'none' },
+  });
+  const gone = await registryClient({ baseUrl: 'http://127.0.0.1:1' })
+    .get('a')
+    .catch((error: unknown) => error);
   expect(gone).toMatchObject({ status: 502, wireCode: 'node_registry_unavailable', retryable: true });
   expect(() => baseUrlOf('localhost:8084', 'X')).toThrow(/X must be an http/);
 });
@@ -141,7 +176,10 @@ test('H15 the client asks again after a failure that may pass, and not for ever'
         prefix: '/',
         failures: {
           schema: {},
-          answer: () => ({ status: 503, body: { error: { code: 'busy', message: 'later', retryable: true } } }),
+          answer: () => ({
+            status: 503,
+            body: { error: { code: 'busy', message: 'later', retryable: true } },
+          }),
         },
         routes: [
           {
@@ -160,8 +198,14 @@ test('H15 the client asks again after a failure that may pass, and not for ever'
       },
     ],
     failures: { schema: {}, answer: () => ({ status: 500, body: {} }) },
-    title: 't', version: '0', listen: { host: '127.0.0.1', port: 0 }, tokens: [], names: [],
-    bodyBytesMax: 1000, isReady: async () => true, note: () => undefined,
+    title: 't',
+    version: '0',
+    listen: { host: '127.0.0.1', port: 0 },
+    tokens: [],
+    names: [],
+    bodyBytesMax: 1000,
+    isReady: async () => true,
+    note: () => undefined,
   });
   stack.opened({ close: () => void failing.stop(0) });
   const client = registryClient({ baseUrl: `http://${failing.address}` });
@@ -175,7 +219,13 @@ test('reads database URLs as the reference writes them', () => {
   expect(sqliteFileOf('sqlite:////abs/x.sqlite', '/w', 'V')).toBe('/abs/x.sqlite');
   expect(sqliteFileOf('sqlite://', '/w', 'V')).toBe(':memory:');
   expect(sqliteFileOf('sqlite:///:memory:', '/w', 'V')).toBe(':memory:');
-  for (const url of ['x.sqlite', 'sqlite:x', 'sqlite://host/x', 'postgres://u:secret@h/d', 'sqlite:///x?mode=ro']) {
+  for (const url of [
+    'x.sqlite',
+    'sqlite:x',
+    'sqlite://host/x',
+    'postgres://u:secret@h/d',
+    'sqlite:///x?mode=ro',
+  ]) {
     expect(() => sqliteFileOf(url, '/w', 'V'), url).toThrow(/^V must be a URL/);
     expect(() => sqliteFileOf(url, '/w', 'V')).not.toThrow(/secret/);
   }

@@ -40,14 +40,23 @@ test('G35 refuses duplicates, absent records, and other ids than the path says',
     return [status, json.error.code];
   };
   expect(await codes('POST', '/v1/runs', { run: run('r') })).toEqual([409, 'run_already_exists']);
-  expect(await codes('POST', '/v1/node-runs', { node_run: node('n') })).toEqual([409, 'node_run_already_exists']);
+  expect(await codes('POST', '/v1/node-runs', { node_run: node('n') })).toEqual([
+    409,
+    'node_run_already_exists',
+  ]);
   expect(await codes('GET', '/v1/runs/x')).toEqual([404, 'run_not_found']);
   expect(await codes('GET', '/v1/node-runs/x')).toEqual([404, 'node_run_not_found']);
   expect(await codes('PUT', '/v1/runs/x', { run: run('x') })).toEqual([404, 'run_not_found']);
   expect(await codes('PUT', '/v1/runs/r', { run: run('x') })).toEqual([409, 'id_mismatch']);
   expect(await codes('PUT', '/v1/node-runs/n', { node_run: node('x') })).toEqual([409, 'id_mismatch']);
-  expect(await codes('POST', '/v1/runs', { run: run('y', { state: 'odd' }) })).toEqual([422, 'invalid_request']);
-  expect(await codes('POST', '/v1/runs', { run: run('y', { ended_at: null }) })).toEqual([422, 'invalid_request']);
+  expect(await codes('POST', '/v1/runs', { run: run('y', { state: 'odd' }) })).toEqual([
+    422,
+    'invalid_request',
+  ]);
+  expect(await codes('POST', '/v1/runs', { run: run('y', { ended_at: null }) })).toEqual([
+    422,
+    'invalid_request',
+  ]);
   expect((await store.get('/v1/runs/r')).json).toEqual({ run: run('r') });
 });
 
@@ -64,7 +73,8 @@ test('G35 a key gives back what it stored, and belongs to one id', async ({ stac
 
 test('H7 keys of NodeRuns count below their run and parent', async ({ stack }) => {
   const store = await stack.runStore();
-  const create = (node_run: object) => store.send('POST', '/v1/node-runs', { node_run, idempotency_key: 'k' });
+  const create = (node_run: object) =>
+    store.send('POST', '/v1/node-runs', { node_run, idempotency_key: 'k' });
   expect((await create(node('a', { parent_node_run_id: 'p' }))).status).toBe(200);
   expect((await create(node('b', { parent_node_run_id: 'q' }))).status).toBe(200);
   expect((await create(node('c', { run_id: 's', parent_node_run_id: 'p' }))).status).toBe(200);
@@ -73,7 +83,11 @@ test('H7 keys of NodeRuns count below their run and parent', async ({ stack }) =
   expect((await create(node('a', { parent_node_run_id: 'p' }))).status).toBe(200);
 });
 
-async function allPages(store: Served, path: string, limit: number): Promise<{ ids: string[]; sizes: number[] }> {
+async function allPages(
+  store: Served,
+  path: string,
+  limit: number,
+): Promise<{ ids: string[]; sizes: number[] }> {
   const ids: string[] = [];
   const sizes: number[] = [];
   let token = '';
@@ -106,7 +120,15 @@ test('G35 H24 pages through the NodeRuns of a run in the order of their insertio
 
 test('G35 refuses bad tokens and limits with 422', async ({ stack }) => {
   const store = await stack.runStore();
-  for (const query of ['limit=0', 'limit=501', 'limit=x', 'limit=', 'page_token=!!', 'page_token=LTE=', 'page_token=']) {
+  for (const query of [
+    'limit=0',
+    'limit=501',
+    'limit=x',
+    'limit=',
+    'page_token=!!',
+    'page_token=LTE=',
+    'page_token=',
+  ]) {
     const { status, json } = await store.get(`/v1/runs/r/node-runs?${query}`);
     expect([query, status, json.error?.code]).toEqual([query, 422, 'invalid_request']);
   }
@@ -129,7 +151,7 @@ test('H2 with If-Match only the version that was read is replaced', async ({ sta
   const writes = Array.from({ length: 8 }, (_, at) =>
     store.send('PUT', '/v1/runs/r', { run: run('r', { extensions: { 'org.n': at } }) }, { 'if-match': etag }),
   );
-  const statuses = (await Promise.all(writes)).map(({ status }) => status).toSorted();
+  const statuses = (await Promise.all(writes)).map(({ status }) => status).toSorted((a, b) => a - b);
   expect(statuses).toEqual([200, ...Array.from({ length: 7 }, () => 412)]);
   const odd = await store.send('PUT', '/v1/runs/r', { run: run('r') }, { 'if-match': 'W/"1"' });
   expect(odd.status).toBe(412);
@@ -156,6 +178,11 @@ test('G35 keeps everything over a restart', ({ stack }) => {
   first.createRun({ run_id: 'r', state: 'running', root_node_run_id: 'n' }, 'k');
   first.close();
   const second = stack.opened(new RunRecords({ file }));
-  expect(second.getRun('r')).toEqual({ record: { run_id: 'r', state: 'running', root_node_run_id: 'n' }, version: 1 });
-  expect(() => second.createRun({ run_id: 's', state: 'running', root_node_run_id: 'n' }, 'k')).toThrow(/belongs to r/);
+  expect(second.getRun('r')).toEqual({
+    record: { run_id: 'r', state: 'running', root_node_run_id: 'n' },
+    version: 1,
+  });
+  expect(() => second.createRun({ run_id: 's', state: 'running', root_node_run_id: 'n' }, 'k')).toThrow(
+    /belongs to r/,
+  );
 });

@@ -62,48 +62,54 @@ describe.each(ROWS)('%s', (key, open) => {
     await expectEnvelope(other.text);
   });
 
-  test.skipIf(POSTS[key] === undefined)('G3 says of a body what is wrong with it, field by field', async ({ stack }) => {
-    const [path, missing] = POSTS[key] ?? ['', ''];
-    const service = await open(stack);
-    const { misfitStatus } = SERVICES[key];
-    const empty = await service.send('POST', path, {});
-    expect([empty.status, empty.json.error.code, empty.json.error.message]).toEqual([
-      misfitStatus,
-      'invalid_request',
-      'Request validation failed',
-    ]);
-    expect(empty.json.error.details.errors).toEqual([
-      { type: 'missing', loc: ['body', missing], msg: 'is missing' },
-    ]);
-    const unknown = await service.send('POST', path, { smuggled: 1, [missing]: null });
-    expect(unknown.json.error.details.errors[0]).toMatchObject({
-      type: 'extra_forbidden',
-      loc: ['body', 'smuggled'],
-    });
-    for (const raw of ['{', '', '"a', '\xff']) {
-      const answer = await ask(service.address, 'POST', path, {
-        raw,
-        headers: { 'content-type': 'application/json' },
+  test.skipIf(POSTS[key] === undefined)(
+    'G3 says of a body what is wrong with it, field by field',
+    async ({ stack }) => {
+      const [path, missing] = POSTS[key] ?? ['', ''];
+      const service = await open(stack);
+      const { misfitStatus } = SERVICES[key];
+      const empty = await service.send('POST', path, {});
+      expect([empty.status, empty.json.error.code, empty.json.error.message]).toEqual([
+        misfitStatus,
+        'invalid_request',
+        'Request validation failed',
+      ]);
+      expect(empty.json.error.details.errors).toEqual([
+        { type: 'missing', loc: ['body', missing], msg: 'is missing' },
+      ]);
+      const unknown = await service.send('POST', path, { smuggled: 1, [missing]: null });
+      expect(unknown.json.error.details.errors[0]).toMatchObject({
+        type: 'extra_forbidden',
+        loc: ['body', 'smuggled'],
       });
-      expect([answer.status, answer.json.error.code]).toEqual([misfitStatus, 'invalid_request']);
-      await expectEnvelope(answer.text);
-    }
-  });
+      for (const raw of ['{', '', '"a', '\xff']) {
+        const answer = await ask(service.address, 'POST', path, {
+          raw,
+          headers: { 'content-type': 'application/json' },
+        });
+        expect([answer.status, answer.json.error.code]).toEqual([misfitStatus, 'invalid_request']);
+        await expectEnvelope(answer.text);
+      }
+    },
+  );
 
-  test.skipIf(POSTS[key] === undefined)('refuses other types with 415, and too much with 413', async ({ stack }) => {
-    const [path] = POSTS[key] ?? [''];
-    const service = await open(stack);
-    const form = await ask(service.address, 'POST', path, {
-      raw: 'a=1',
-      headers: { 'content-type': 'application/x-www-form-urlencoded' },
-    });
-    expect([form.status, form.json.error.code]).toEqual([415, 'unsupported_media_type']);
-    const big = await ask(service.address, 'POST', path, {
-      headers: { 'content-type': 'application/json', 'content-length': String(64 * 1_048_576) },
-      raw: '{',
-    });
-    expect([big.status, big.json.error.code]).toEqual([413, 'payload_too_large']);
-  });
+  test.skipIf(POSTS[key] === undefined)(
+    'refuses other types with 415, and too much with 413',
+    async ({ stack }) => {
+      const [path] = POSTS[key] ?? [''];
+      const service = await open(stack);
+      const form = await ask(service.address, 'POST', path, {
+        raw: 'a=1',
+        headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      });
+      expect([form.status, form.json.error.code]).toEqual([415, 'unsupported_media_type']);
+      const big = await ask(service.address, 'POST', path, {
+        headers: { 'content-type': 'application/json', 'content-length': String(64 * 1_048_576) },
+        raw: '{',
+      });
+      expect([big.status, big.json.error.code]).toEqual([413, 'payload_too_large']);
+    },
+  );
 
   test('describes its routes by the schemas that check them', async ({ stack }) => {
     const service = await open(stack);
@@ -116,7 +122,9 @@ describe.each(ROWS)('%s', (key, open) => {
   });
 });
 
-test('keeps every id apart from verbs: a verb is told from the right, and only where it is one', async ({ stack }) => {
+test('keeps every id apart from verbs: a verb is told from the right, and only where it is one', async ({
+  stack,
+}) => {
   const store = await stack.runStore();
   for (const id of ['r:cancel', 'a/b', 'ü :x', '100%', '::', 'a\nb']) {
     const run = { run_id: id, state: 'running', root_node_run_id: 'n' };

@@ -33,11 +33,14 @@ describe.each(Object.entries(WIRE_SCHEMAS))('%s', (_name, schema) => {
 });
 
 test('is, type by type, what the standard says', async ({ skip }) => {
-  if (!existsSync(STANDARD)) skip('set ARP_SCHEMAS to the folder of the standard schemas to compare with them');
+  if (!existsSync(STANDARD))
+    skip('set ARP_SCHEMAS to the folder of the standard schemas to compare with them');
   const ajv = new Ajv2020({ allErrors: true });
   ajv.addFormat('date-time', (text: string) => trimmedTime(text) !== undefined);
   ajv.addFormat('uri', isUri);
-  const files = readdirSync(STANDARD, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.json'));
+  const files = readdirSync(STANDARD, { recursive: true, encoding: 'utf8' }).filter((file) =>
+    file.endsWith('.json'),
+  );
   const titles = new Map<string, string>();
   for (const file of files) {
     const schema: { title: string } = JSON.parse(readFileSync(join(STANDARD, file), 'utf8'));
@@ -53,7 +56,8 @@ test('is, type by type, what the standard says', async ({ skip }) => {
       fc.asyncProperty(documents, async (document) => {
         const said = await fits(schema, document);
         if (!said) refused += 1;
-        if (said !== standard(document)) throw new Error(`${title}: ${JSON.stringify(document)} fits only ${said ? 'here' : 'there'}`);
+        if (said !== standard(document))
+          throw new Error(`${title}: ${JSON.stringify(document)} fits only ${said ? 'here' : 'there'}`);
       }),
       { numRuns: 150 },
     );
@@ -68,7 +72,12 @@ function isUri(text: string): boolean {
 
 test('D2 the six bare keys pass between services of the stack, and nowhere else', async () => {
   const run = { run_id: 'r', state: 'running', root_node_run_id: 'n' };
-  const node = { node_run_id: 'n', run_id: 'r', node_type_ref: { node_type_id: 't', version: '1' }, state: 'queued' };
+  const node = {
+    node_run_id: 'n',
+    run_id: 'r',
+    node_type_ref: { node_type_id: 't', version: '1' },
+    state: 'queued',
+  };
   const begin = { ...node, inputs: {}, coordinator_endpoint: 'http://127.0.0.1:8081', state: undefined };
   const { state: _, ...beginRequest } = begin;
   const bare = {
@@ -97,10 +106,13 @@ test('D2 the six bare keys pass between services of the stack, and nowhere else'
 test('D3 refuses null wherever a field could just be absent', async () => {
   for (const [name, schema] of Object.entries(WIRE_SCHEMAS)) {
     if (!('properties' in schema)) continue;
-    const [document = {}] = fc.sample(fitting({ ...schema, properties: {}, required: [] } as never), 1);
+    const [document = {}] = fc.sample(fitting({ ...schema, properties: {}, required: [] }), 1);
     for (const key of Object.keys(schema.properties)) {
       const errors = await fieldErrors(schema, { ...(document as object), [key]: null });
-      expect(errors.some(({ loc }) => loc.at(-1) === key), `${name}.${key}`).toBe(true);
+      expect(
+        errors.some(({ loc }) => loc.at(-1) === key),
+        `${name}.${key}`,
+      ).toBe(true);
     }
   }
   expect(hasNull({ a: [{ b: null }] })).toBe(true);

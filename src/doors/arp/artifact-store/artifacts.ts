@@ -208,7 +208,10 @@ export class Artifacts {
     this.#database.close();
   }
 
-  async #write(path: string, bytes: AsyncIterable<Uint8Array>): Promise<{ sha256: string; sizeBytes: number }> {
+  async #write(
+    path: string,
+    bytes: AsyncIterable<Uint8Array>,
+  ): Promise<{ sha256: string; sizeBytes: number }> {
     const file = await open(path, 'wx', 0o600);
     try {
       const hash = createHash('sha256');
@@ -256,7 +259,9 @@ export function artifactRecord(artifact: Artifact, uri: string): Readonly<Record
 }
 
 function notFound(id: string): ArpError {
-  return new ArpError(404, 'artifact_not_found', `there is no artifact ${id}`, { details: { artifact_id: id } });
+  return new ArpError(404, 'artifact_not_found', `there is no artifact ${id}`, {
+    details: { artifact_id: id },
+  });
 }
 
 async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {

@@ -36,11 +36,7 @@ const PAUSES_MS = [100, 400];
  * @throws ReeveError E_INVALID_INPUT_SCHEMA
  */
 export function baseUrlOf(text: string, variable: string): string {
-  const base = text
-    .trim()
-    .replace(/\/+$/, '')
-    .replace(/\/v1$/, '')
-    .replace(/\/+$/, '');
+  const base = text.trim().replace(/\/+$/, '').replace(/\/v1$/, '').replace(/\/+$/, '');
   const url = URL.parse(base);
   if (url === null || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '') {
     throw new ReeveError('E_INVALID_INPUT_SCHEMA', `${variable} must be an http or https URL`, { variable });
@@ -91,7 +87,13 @@ async function getOnce(service: ServiceAddress, { path, schema }: Call): Promise
 }
 
 function passedOn({ error }: ErrorEnvelope, status: number): ArpError {
-  const { code, message, details, retryable = status === 502 || status === 503 || status === 504, cause } = error;
+  const {
+    code,
+    message,
+    details,
+    retryable = status === 502 || status === 503 || status === 504,
+    cause,
+  } = error;
   return new ArpError(status, code, message, {
     retryable,
     ...(details === undefined ? {} : { details }),
@@ -101,7 +103,9 @@ function passedOn({ error }: ErrorEnvelope, status: number): ArpError {
 
 function unavailable({ name }: ServiceAddress, reason: string, retryable = true): ArpError {
   const code = `${name}_unavailable`;
-  return new ArpError(502, code, `the ${name.replaceAll('_', ' ')} cannot be asked: ${reason}`, { retryable });
+  return new ArpError(502, code, `the ${name.replaceAll('_', ' ')} cannot be asked: ${reason}`, {
+    retryable,
+  });
 }
 
 async function bodyOf(answer: Response): Promise<string> {

@@ -9,10 +9,14 @@ const NEW_EVENT = object(
 );
 export type NewEvent = TypeOf<typeof NEW_EVENT>;
 
-export const APPEND_REQUEST = object({
-  events: { ...list(NEW_EVENT), minItems: 1, maxItems: 10_000 } as const,
-});
-export const APPEND_RESPONSE = object({
-  items: list(object({ run_id: TEXT, seq: COUNT })),
-  next_seq_by_run: { type: 'object', additionalProperties: COUNT } as const,
-});
+export const APPEND_REQUEST = object(
+  { events: { ...list(NEW_EVENT), minItems: 1, maxItems: 10_000 } as const },
+  {},
+);
+export const APPEND_RESPONSE = object(
+  {
+    items: list(object({ run_id: TEXT, seq: COUNT }, {})),
+    next_seq_by_run: { type: 'object', additionalProperties: COUNT } as const,
+  },
+  {},
+);

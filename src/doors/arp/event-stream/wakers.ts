@@ -21,7 +21,7 @@ export class Wakers {
   }
 
   wake(keys: Iterable<string>): void {
-    for (const key of keys) for (const wake of [...(this.#waiting.get(key) ?? [])]) wake();
+    for (const key of keys) for (const wake of this.#waiting.get(key) ?? []) wake();
   }
 
   #add(key: string, wake: () => void): void {

@@ -24,7 +24,11 @@ export function decisionPoint(options: PdpOptions): Decide {
   const { profile = '', policy, mode = '' } = options;
   return async (request) => {
     if (profile === 'dev-allow')
-      return { decision: 'allow', reason_code: 'dev_allow', message: 'the development profile allows everything' };
+      return {
+        decision: 'allow',
+        reason_code: 'dev_allow',
+        message: 'the development profile allows everything',
+      };
     if (profile !== '') return deny('invalid_policy_profile', `there is no policy profile ${shown(profile)}`);
     if (policy !== undefined) return byPolicy(options, policy, request);
     if (mode === 'allow_all')

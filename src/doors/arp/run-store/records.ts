@@ -208,10 +208,15 @@ export class RunRecords {
   #requireRoom(): void {
     const size = this.#database.sizeBytes();
     if (size <= this.#bytesMax) return;
-    throw new ArpError(507, 'run_store_full', `the database takes ${size} bytes; it may take ${this.#bytesMax}`, {
-      details: { size_bytes: size, limit_bytes: this.#bytesMax },
-      retryable: false,
-    });
+    throw new ArpError(
+      507,
+      'run_store_full',
+      `the database takes ${size} bytes; it may take ${this.#bytesMax}`,
+      {
+        details: { size_bytes: size, limit_bytes: this.#bytesMax },
+        retryable: false,
+      },
+    );
   }
 }
 

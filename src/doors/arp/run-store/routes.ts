@@ -110,7 +110,8 @@ function nodeRunRoutes(records: RunRecords): readonly Route[] {
       method: 'POST',
       path: '/v1/node-runs',
       operation: 'createNodeRun',
-      summary: 'Stores a new NodeRun; the same key below the same parent and the same id again give what is stored.',
+      summary:
+        'Stores a new NodeRun; the same key below the same parent and the same id again give what is stored.',
       body: { schema: NODE_RUN_CREATE, required: true },
       responses: record,
       async handle({ body }) {

@@ -3,7 +3,7 @@
  * here do they meet the codes of our own error table.
  */
 import { HttpFailure } from '../../http.ts';
-import { ERRORS, ReeveError, type ErrorCode } from '../../../model/errors.ts';
+import { ERRORS, type ErrorCode, type ReeveError } from '../../../model/errors.ts';
 import type { ErrorEnvelope } from './common.ts';
 
 export interface ArpErrorOptions {

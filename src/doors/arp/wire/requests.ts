@@ -1,5 +1,12 @@
 /** Bodies of requests and answers that are no data type of their own (contract arp §2). */
-import { ENDPOINT_LOCATOR, ERROR_DETAIL, EXTENSIONS, INTERNAL_EXTENSIONS, METADATA, RESOURCE_REF } from './common.ts';
+import {
+  ENDPOINT_LOCATOR,
+  ERROR_DETAIL,
+  EXTENSIONS,
+  INTERNAL_EXTENSIONS,
+  METADATA,
+  RESOURCE_REF,
+} from './common.ts';
 import {
   BINDING_DECISION,
   CONSTRAINT_ENVELOPE,

@@ -16,9 +16,9 @@ export interface ObjectSchema<R extends Fields, O extends Fields> {
 }
 
 /** A closed object: other fields are refused (D7). */
-export function object<const R extends Fields, const O extends Fields = Record<never, never>>(
+export function object<const R extends Fields, const O extends Fields>(
   required: R,
-  optional?: O,
+  optional: O,
 ): ObjectSchema<R, O> {
   return {
     type: 'object',

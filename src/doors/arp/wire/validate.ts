@@ -71,7 +71,7 @@ function fieldError({ keyword, instancePath, params, message = '' }: ErrorObject
 }
 
 /** The parts of a JSON pointer; places in arrays as numbers. */
-export function locationOf(pointer: string): readonly (string | number)[] {
+function locationOf(pointer: string): readonly (string | number)[] {
   return pointer
     .split('/')
     .slice(1)
