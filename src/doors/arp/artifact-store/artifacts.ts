@@ -3,17 +3,13 @@
  * written after its file has been synced under its name: an upload that broke off leaves at most a file that nobody
  * knows, and the next start removes it (H27).
  *
- *     <dir>/artifacts.sqlite   <dir>/files/ab/ab12…   <dir>/files/ab/.tmp-…
+ *     <dir>/artifacts.sqlite   <dir>/files/…
  */
-import { createHash, randomUUID } from 'node:crypto';
-import { closeSync, createReadStream, fsyncSync, mkdirSync, openSync } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-
-import { storeError } from '../../../store/sqlite/sqlite-errors.ts';
 import { ServiceDatabase } from '../../../store/sqlite/service-database.ts';
 import { ArpError } from '../wire/errors.ts';
 import { newHexId, wireTime } from '../wire/ids.ts';
+import { ArtifactFiles } from './files.ts';
 
 const FORMAT = { application: 0x5265_4172, version: 1 };
 const SCHEMA = `
@@ -67,16 +63,13 @@ export interface Upload {
 }
 
 export class Artifacts {
-  readonly #files: string;
-  readonly #bytesMax: number;
+  readonly #files: ArtifactFiles;
   readonly #database: ServiceDatabase;
   readonly #statements;
 
   /** @throws ReeveError E_STORE_* */
   constructor({ dir, bytesMax = Number.POSITIVE_INFINITY }: ArtifactsOptions) {
-    this.#files = join(dir, 'files');
-    makeFolder(dir, this.#files);
-    this.#bytesMax = bytesMax;
+    this.#files = new ArtifactFiles(join(dir, 'files'), bytesMax);
     // One process has the directory: what it does not know of at the start is left over, and not just being uploaded.
     const database = new ServiceDatabase(join(dir, 'artifacts.sqlite'), {
       format: FORMAT,
@@ -108,21 +101,7 @@ export class Artifacts {
   /** Whole or not at all, also when the upload breaks off. @throws ArpError 413; ReeveError E_STORE_* */
   async put({ bytes, contentType, runId, nowMs }: Upload): Promise<Artifact> {
     const id = newHexId();
-    const folder = this.#folderOf(id);
-    const { sha256, sizeBytes } = await storing(folder, async () => {
-      await mkdir(folder, { recursive: true, mode: 0o750 });
-      await syncFolder(this.#files);
-      const aside = join(folder, `.tmp-${randomUUID()}`);
-      try {
-        const written = await this.#write(aside, bytes);
-        await rename(aside, this.#fileOf(id));
-        await syncFolder(folder);
-        return written;
-      } catch (error) {
-        await rm(aside, { force: true });
-        throw error;
-      }
-    });
+    const { sha256, sizeBytes } = await this.#files.put(id, bytes);
     this.#database.transaction(() => {
       this.#statements.insert.run(id, contentType ?? null, sizeBytes, sha256, nowMs);
       if (runId !== undefined) this.#statements.link.run(runId, id);
@@ -134,13 +113,12 @@ export class Artifacts {
   async get(id: string): Promise<Artifact> {
     const row = this.#statements.get.get(id);
     if (row === undefined) throw notFound(id);
-    const found = await stat(this.#fileOf(id)).catch(() => undefined);
-    if (found?.size !== row.size_bytes) throw notFound(id);
+    if ((await this.#files.sizeOf(id)) !== row.size_bytes) throw notFound(id);
     return artifactOf(row);
   }
 
   read(id: string): AsyncIterable<Uint8Array> {
-    return createReadStream(this.#fileOf(id));
+    return this.#files.read(id);
   }
 
   /** @throws ArpError 404 */
@@ -173,7 +151,7 @@ export class Artifacts {
       return this.#statements.remove.run(id);
     });
     if (changes === 0) throw notFound(id);
-    await rm(this.#fileOf(id), { force: true });
+    await this.#files.remove(id);
   }
 
   /** Removes artifacts of no run that are older than a time, some at a time. @returns how many. */
@@ -183,22 +161,13 @@ export class Artifacts {
       for (const { id } of found) this.#statements.remove.run(id);
       return found;
     });
-    for (const { id } of rows) await rm(this.#fileOf(id), { force: true });
+    for (const { id } of rows) await this.#files.remove(id);
     return rows.length;
   }
 
   /** Removes files that belong to no artifact: what a crash left. Before the first upload only. */
-  async removeLeftovers(): Promise<number> {
-    let removed = 0;
-    const folders = await readdir(this.#files, { withFileTypes: true }).catch(() => []);
-    for (const folder of folders.filter((entry) => entry.isDirectory())) {
-      for (const name of await readdir(join(this.#files, folder.name))) {
-        if (this.#statements.get.get(name) !== undefined) continue;
-        await rm(join(this.#files, folder.name, name), { force: true });
-        removed += 1;
-      }
-    }
-    return removed;
+  removeLeftovers(): Promise<number> {
+    return this.#files.removeUnknown((id) => this.#statements.get.get(id) !== undefined);
   }
 
   probe(): void {
@@ -206,37 +175,6 @@ export class Artifacts {
   }
   close(): void {
     this.#database.close();
-  }
-
-  async #write(
-    path: string,
-    bytes: AsyncIterable<Uint8Array>,
-  ): Promise<{ sha256: string; sizeBytes: number }> {
-    const file = await open(path, 'wx', 0o600);
-    try {
-      const hash = createHash('sha256');
-      let sizeBytes = 0;
-      for await (const piece of bytes) {
-        sizeBytes += piece.length;
-        if (sizeBytes > this.#bytesMax)
-          throw new ArpError(413, 'payload_too_large', `an artifact may have ${this.#bytesMax} bytes`, {
-            details: { limit_bytes: this.#bytesMax },
-          });
-        hash.update(piece);
-        await writeAll(file, piece);
-      }
-      await file.sync();
-      return { sha256: hash.digest('hex'), sizeBytes };
-    } finally {
-      await file.close();
-    }
-  }
-
-  #folderOf(id: string): string {
-    return join(this.#files, id.slice(0, 2));
-  }
-  #fileOf(id: string): string {
-    return join(this.#folderOf(id), id);
   }
 }
 
@@ -262,38 +200,4 @@ function notFound(id: string): ArpError {
   return new ArpError(404, 'artifact_not_found', `there is no artifact ${id}`, {
     details: { artifact_id: id },
   });
-}
-
-async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at)).bytesWritten;
-}
-
-/** @throws ReeveError E_STORE_UNAVAILABLE */
-function makeFolder(dir: string, files: string): void {
-  try {
-    mkdirSync(files, { recursive: true, mode: 0o750 });
-    const above = openSync(dir, 'r');
-    fsyncSync(above);
-    closeSync(above);
-  } catch (error) {
-    throw storeError(error, dir);
-  }
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
-}
-
-/** What a failure of the file system means to the client; an upload that broke off stays what it is. */
-async function storing<T>(path: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw storeError(error, path);
-  }
 }
