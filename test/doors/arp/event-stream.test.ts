@@ -184,6 +184,17 @@ test('H20 H21 a follower gets events as they come, hears that it is quiet, and e
   expect(late.text).toBe('');
 });
 
+test('H21 followers are woken: they do not wait for their next look', async ({ stack }) => {
+  const stream = await stack.eventStream(600_000);
+  const run = new Follower(`${stream.url}/v1/runs/r/events?follow=1`);
+  const early = new Follower(`${stream.url}/v1/node-runs/n/events?follow=1`);
+  await until(() => run.headers !== undefined && early.headers !== undefined, 'both streams');
+  await append(stream, event({ node_run_id: 'n' }));
+  await until(() => run.seqs.length === 1 && early.seqs.length === 1, 'the event');
+  await append(stream, event({ type: 'run_completed' }));
+  await Promise.all([run.ended, early.ended]);
+});
+
 test('H23 writers at the same time get numbers of their own, without gaps', async ({ stack }) => {
   const stream = await stack.eventStream();
   const answers = await Promise.all(
@@ -231,7 +242,7 @@ function deafReader(stream: Served, path: string): Promise<Socket> {
 }
 
 test('H20 a hundred followers that do not read cost little memory and delay nobody', async ({ stack }) => {
-  const opened = stack.eventStream();
+  const opened = stack.eventStream(600_000);
   const stream = await opened;
   const { log } = opened;
   const filler = 'x'.repeat(10_000);
