@@ -60,7 +60,10 @@ test('every job spec on the pages and in the examples is valid', async () => {
     ...PAGES.flatMap((page) =>
       blocks(page, 'yaml').filter((body) => body.includes('schema_id: wrkr.jobspec')),
     ),
-    ...readdirSync(join(ROOT, 'examples')).map((name) => read(join('examples', name, 'jobspec.yaml'))),
+    ...readdirSync(join(ROOT, 'examples'))
+      .map((name) => join('examples', name, 'jobspec.yaml'))
+      .filter((path) => existsSync(join(ROOT, path)))
+      .map(read),
   ];
   expect(specs.length).toBeGreaterThan(3);
   for (const spec of specs)
