@@ -9,8 +9,8 @@ import { serveSettings } from '../serve-settings.ts';
 const HOST_DEFAULT = '127.0.0.1';
 /** Bodies outside of the service's own routes, bytes. */
 const BODY_BYTES_MAX = 1_048_576;
-/** An upload of an artifact may take long, milliseconds. */
-const REQUEST_MS = 600_000;
+/** How long an upload may take, milliseconds. */
+const UPLOAD_MS = 600_000;
 
 export function serveArp(service: ServiceKey): CommandHandler {
   return async (ctx, { flags }) => {
@@ -31,7 +31,7 @@ export function serveArp(service: ServiceKey): CommandHandler {
         tokens: settings.tokens,
         names: settings.names,
         bodyBytesMax: settings.maxBodyBytes,
-        limits: { requestMs: REQUEST_MS },
+        ...(service === 'artifact-store' ? { limits: { requestMs: UPLOAD_MS } } : {}),
         note: (text) => ctx.stderr.write(`${text}\n`),
         isReady,
         ...(flags.on('log') ? { log: (line: string) => ctx.stderr.write(line) } : {}),

@@ -2,7 +2,7 @@
  * The SQLite file of a service that keeps its own documents, apart from the store of runs: WAL, `synchronous=FULL` (I1),
  * tables made on first use, errors in our words. Statements are prepared once by the caller.
  */
-import { mkdirSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import Database from 'better-sqlite3';
 import { ReeveError } from '../../model/errors.ts';
@@ -32,7 +32,10 @@ export class ServiceDatabase {
   constructor(file: string, { format, schema, sharing }: ServiceDatabaseOptions) {
     this.file = file;
     try {
-      if (file !== MEMORY) mkdirSync(dirname(file), { recursive: true, mode: 0o750 });
+      if (file !== MEMORY) {
+        mkdirSync(dirname(file), { recursive: true, mode: 0o750 });
+        closeSync(openSync(file, 'a', 0o600)); // what SQLite adds later has the same mode
+      }
       this.#raw = new Database(file, { timeout: BUSY_MS[sharing] });
     } catch (error) {
       throw storeError(error, file);

@@ -1,4 +1,5 @@
 // The Run Store on a real socket (contract arp §2, G35).
+import { statSync } from 'node:fs';
 import { expect } from 'vitest';
 import { RunRecords } from '../../../src/doors/arp/run-store/records.ts';
 import { test, type Served } from './support.ts';
@@ -177,6 +178,7 @@ test('G35 keeps everything over a restart', ({ stack }) => {
   const first = new RunRecords({ file });
   first.createRun({ run_id: 'r', state: 'running', root_node_run_id: 'n' }, 'k');
   first.close();
+  expect(statSync(file).mode & 0o777).toBe(0o600);
   const second = stack.opened(new RunRecords({ file }));
   expect(second.getRun('r')).toEqual({
     record: { run_id: 'r', state: 'running', root_node_run_id: 'n' },

@@ -38,7 +38,7 @@ export function namespacedOnly(given: Extensions): Extensions {
 export const STATUS = word('ok', 'degraded', 'down');
 export const METADATA = object({}, { labels: LABELS, annotations: LABELS, extensions });
 export const RESOURCE_REF = object({ type: TEXT, id: TEXT }, { uri: URI, extensions });
-export const ENDPOINT_LOCATOR = URI;
+export const ENDPOINT_LOCATOR = { ...URI } as const; // of its own, so that it has a name of its own
 export const PAGINATION = object(
   {},
   {
