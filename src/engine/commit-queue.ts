@@ -16,11 +16,14 @@ const BATCH_MAX = 512;
  */
 export class CommitQueue {
   readonly #store: RunStore;
+  readonly #turn: () => Promise<void>;
   #waiting: Waiting[] = [];
   #running = false;
 
-  constructor(store: RunStore) {
+  /** @param turn Resolves in the next turn of the event loop. */
+  constructor(store: RunStore, turn: () => Promise<void>) {
     this.#store = store;
+    this.#turn = turn;
   }
 
   push(commit: Commit): Promise<CommitResult> {
@@ -29,7 +32,7 @@ export class CommitQueue {
       if (this.#running) return;
       this.#running = true;
       // Not at once: whoever was woken by the same event gets into the same transaction.
-      setImmediate(() => void this.#drain());
+      void this.#turn().then(() => this.#drain());
     });
   }
 
@@ -48,7 +51,7 @@ export class CommitQueue {
       } catch (error) {
         for (const { reject } of batch) reject(error);
       }
-      if (this.#waiting.length > 0) await new Promise(setImmediate);
+      if (this.#waiting.length > 0) await this.#turn();
     }
     this.#running = false;
   }

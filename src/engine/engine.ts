@@ -20,7 +20,7 @@ import type { Commit, RunStore, StoredEvent } from '../store/run-store.ts';
 import { CommitQueue } from './commit-queue.ts';
 import { openEvents, sealEvent } from './event-codec.ts';
 import type { Chance, Clock } from './ports.ts';
-import { sha256 } from './system.ts';
+import { nextTurn, sha256 } from './system.ts';
 import { workChanges } from './work-changes.ts';
 
 /** How often a command is decided again after others changed the run. */
@@ -55,6 +55,8 @@ export interface EngineOptions {
   readonly blobs: BlobStore;
   readonly clock: Clock;
   readonly chance: Chance;
+  /** Resolves in the next turn of the event loop; a simulation has turns of its own. */
+  readonly turn?: () => Promise<void>;
 }
 
 export class Engine {
@@ -65,12 +67,12 @@ export class Engine {
   readonly #queue: CommitQueue;
   readonly #hot = new Map<string, HotRun>();
 
-  constructor({ store, blobs, clock, chance }: EngineOptions) {
+  constructor({ store, blobs, clock, chance, turn = nextTurn }: EngineOptions) {
     this.store = store;
     this.blobs = blobs;
     this.clock = clock;
     this.chance = chance;
-    this.#queue = new CommitQueue(store);
+    this.#queue = new CommitQueue(store, turn);
   }
 
   /**

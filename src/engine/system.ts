@@ -28,3 +28,5 @@ export const systemChance: Chance = {
   random: Math.random,
   id: (prefix) => `${prefix}${randomUUID().replaceAll('-', '')}`,
 };
+
+export const nextTurn = (): Promise<void> => new Promise(setImmediate);

@@ -1,0 +1,433 @@
+/**
+ * A whole world from one seed: workers and clients as they are in `src/`, unchanged, on a store, a machine and clocks
+ * that are simulated. First a rough time, in which faults happen and people interfere; then everything is healed and
+ * every run has to come to rest; then a person resumes what is held, and every run has to end.
+ */
+import { AssertionError } from 'node:assert';
+import { Engine, type Executed } from '../../src/engine/engine.ts';
+import type { Executor } from '../../src/engine/executor.ts';
+import { sha256 } from '../../src/engine/system.ts';
+import { expectedWork } from '../../src/engine/work-changes.ts';
+import { Worker } from '../../src/engine/worker.ts';
+import type { Command } from '../../src/model/commands.ts';
+import { ReeveError } from '../../src/model/errors.ts';
+import type { RunState } from '../../src/model/state.ts';
+import { isTerminal } from '../../src/model/transitions.ts';
+import { checkRun } from '../../src/store/check.ts';
+import { Auditor, Violation } from './auditor.ts';
+import { FaultPlan, planFaults, type Fault } from './faults.ts';
+import { Machine, SimExecutor } from './machine.ts';
+import { MemoryBlobs } from './memory-blobs.ts';
+import { MemoryDb, MemoryRunStore } from './memory-store.ts';
+import { SimProcess, type World } from './process.ts';
+import { Scheduler } from './scheduler.ts';
+import { Trace } from './trace.ts';
+import { commandOf, planWorkload, ROUGH_MS, UNLIMITED, type Deed, type Workload } from './workload.ts';
+
+const START_MS = 1_800_000_000_000;
+const TTL_MS = 30_000;
+/** Virtual time in which runs must have come to rest once nothing goes wrong any more. */
+const REST_MS = 900_000;
+/** How often a person looks after the runs at the end. */
+const ROUNDS_MAX = 60;
+/** More steps than any sensible world takes: it runs in circles. */
+const STEPS_MAX = 60_000;
+
+export interface Replay {
+  readonly faults: readonly Fault[];
+  readonly deeds: readonly Deed[];
+}
+
+export interface Outcome {
+  readonly seed: number;
+  readonly steps: number;
+  readonly checks: number;
+  readonly faults: number;
+  readonly events: number;
+  /** Equal for equal histories. */
+  readonly digest: number;
+  readonly violation: { readonly rule: string; readonly message: string; readonly stack: string } | undefined;
+  readonly trace: readonly string[];
+  /** Phases of the runs at the end, for figures about the simulation itself. */
+  readonly ends: readonly string[];
+  readonly eventTypes: Readonly<Record<string, number>>;
+}
+
+export function planOf(seed: number): Replay & { readonly workload: Workload } {
+  const workload = planWorkload(seed);
+  const slots = [...workload.workers.map(({ slot }) => slot), ...workload.workers.map(({ slot }) => slot), ...workload.clients];
+  return { workload, faults: planFaults(seed, slots), deeds: workload.deeds };
+}
+
+/** Lives one world from beginning to end. The same seed and replay give the same history. */
+export async function simulate(seed: number, replay?: Replay, traceLines = 120): Promise<Outcome> {
+  const plan = planOf(seed);
+  return new Simulation(seed, plan.workload, replay ?? plan, traceLines).live();
+}
+
+class Simulation {
+  readonly #seed: number;
+  readonly #workload: Workload;
+  readonly #scheduler = new Scheduler(START_MS);
+  readonly #trace: Trace;
+  readonly #db = new MemoryDb();
+  readonly #blobs = new MemoryBlobs();
+  readonly #auditor = new Auditor(this.#db, this.#blobs);
+  readonly #machine: Machine;
+  readonly #world: World;
+  readonly #faults: FaultPlan;
+  readonly #deeds: readonly Deed[];
+  readonly #lives = new Map<string, number>();
+  readonly #processes = new Map<string, { process: SimProcess; engine: Engine }>();
+  #isRough = true;
+  #busyDeeds = 0;
+
+  constructor(seed: number, workload: Workload, replay: Replay, traceLines: number) {
+    this.#seed = seed;
+    this.#workload = workload;
+    this.#deeds = replay.deeds;
+    this.#trace = new Trace(this.#scheduler, traceLines);
+    this.#faults = new FaultPlan(replay.faults);
+    const auditor = this.#auditor;
+    this.#machine = new Machine(this.#scheduler, seed, {
+      begins: (work) => {
+        this.#trace.add('machine', 'begins', work.effectKey);
+        auditor.begins(work);
+      },
+      forgets: (key) => auditor.forgets(key),
+    });
+    auditor.watch(this.#machine);
+    this.#world = {
+      scheduler: this.#scheduler,
+      db: this.#db,
+      blobs: this.#blobs,
+      machine: this.#machine,
+      faults: this.#faults,
+      trace: this.#trace,
+      commit: (process, commits) => auditor.commit(process, commits),
+      isRough: () => this.#isRough,
+    };
+  }
+
+  async live(): Promise<Outcome> {
+    try {
+      for (const { slot, concurrency } of this.#workload.workers) this.#startWorker(slot, concurrency);
+      for (const slot of this.#workload.clients) this.#startClient(slot);
+      for (const deed of this.#deeds) this.#scheduler.after(deed.atMs, () => this.#doDeed(deed));
+      await this.#until(() => this.#scheduler.nowMs >= START_MS + ROUGH_MS);
+      await this.#heal();
+      await this.#toTheEnd();
+      this.#auditor.settled();
+      await this.#checkStore();
+      this.#raise();
+    } catch (error) {
+      if (!(error instanceof Violation)) throw error;
+    }
+    return this.#outcome();
+  }
+
+  #outcome(): Outcome {
+    const { violation, checks } = this.#auditor;
+    const eventTypes: Record<string, number> = {};
+    for (const { events } of this.#db.runs.values())
+      for (const { type } of events) eventTypes[type] = (eventTypes[type] ?? 0) + 1;
+    return {
+      seed: this.#seed,
+      steps: this.#scheduler.steps,
+      checks,
+      faults: this.#faults.fired,
+      events: Object.values(eventTypes).reduce((sum, count) => sum + count, 0),
+      digest: this.#trace.digest,
+      violation:
+        violation === undefined
+          ? undefined
+          : { rule: violation.rule, message: violation.message, stack: violation.stack ?? '' },
+      trace: violation === undefined ? [] : this.#trace.lines(),
+      ends: [...this.#db.runs.values()].map(({ head }) => (head.hold === null ? head.phase : `held:${head.hold}`)),
+      eventTypes,
+    };
+  }
+
+  #raise(): void {
+    const { violation } = this.#auditor;
+    if (violation !== undefined) throw violation;
+  }
+
+  #wrong(rule: string, message: string): void {
+    this.#auditor.guard(rule, () => {
+      throw new Violation(rule, message);
+    });
+  }
+
+  /** Steps until something holds, or nothing is left to happen. */
+  async #until(holds: () => boolean): Promise<void> {
+    while (!holds()) {
+      if (!(await this.#scheduler.step())) return;
+      this.#raise();
+      if (this.#scheduler.steps > STEPS_MAX) {
+        this.#wrong('liveness', `${STEPS_MAX} steps and no end`);
+        this.#raise();
+      }
+    }
+  }
+
+  /** Faults stop, what is dead comes back, effects end. Every run must come to rest: over, or held, with nothing live. */
+  async #heal(): Promise<void> {
+    this.#trace.add('world', 'is healed');
+    this.#isRough = false;
+    this.#faults.heal();
+    this.#machine.hurry();
+    await this.#rest();
+  }
+
+  async #rest(): Promise<void> {
+    const deadlineMs = this.#scheduler.nowMs + REST_MS;
+    const isResting = (): boolean => this.#auditor.runIds.every((id) => isAtRest(this.#auditor.stateOf(id)));
+    await this.#until(() => isResting() || this.#scheduler.nowMs > deadlineMs);
+    for (const id of this.#auditor.runIds) {
+      const state = this.#auditor.stateOf(id);
+      if (!isAtRest(state)) this.#wrong('liveness', `${id} is not at rest after ${REST_MS / 1000} s without faults: ${saysOf(state)}`);
+    }
+    this.#raise();
+  }
+
+  /** A person approves, raises every limit and resumes, until every run is over. */
+  async #toTheEnd(): Promise<void> {
+    const slot = this.#workload.clients[0] ?? 'c1';
+    const isOver = (id: string): boolean => {
+      const state = this.#auditor.stateOf(id);
+      return state !== undefined && isTerminal(state.standing) && state.live.size === 0;
+    };
+    for (let round = 0; round < ROUNDS_MAX; round += 1) {
+      const open = this.#auditor.runIds.filter((id) => !isOver(id));
+      if (open.length === 0 && this.#machine.running().length === 0) return;
+      for (const id of open) {
+        const { engine, process } = this.#client(slot);
+        const done = this.#attend(engine, process, id, round);
+        let isDone = false;
+        void done.finally(() => {
+          isDone = true;
+        });
+        const deadlineMs = this.#scheduler.nowMs + REST_MS;
+        await this.#until(() => isDone || this.#scheduler.nowMs > deadlineMs);
+        if (!isDone) this.#wrong('liveness', `looking after ${id} does not end`);
+        this.#raise();
+      }
+      await this.#rest();
+    }
+    for (const id of this.#auditor.runIds)
+      if (!isOver(id)) this.#wrong('liveness', `${id} cannot be brought to its end: ${saysOf(this.#auditor.stateOf(id))}`);
+    for (const key of this.#machine.running()) this.#wrong('liveness', `${key} still runs`);
+  }
+
+  async #attend(engine: Engine, process: SimProcess, id: string, round: number): Promise<void> {
+    const tell = (command: Command): Promise<unknown> => this.#execute(engine, id, command, undefined);
+    const state = await engine.state(id);
+    const open = [...state.decisions.keys()].filter((key) => state.decisions.get(key)?.approved === false);
+    for (const checkpoint of open) await tell({ type: 'approve', checkpoint, by: 'cleo', reason: 'fine' });
+    const after = await engine.state(id);
+    const missing = (after.spec.requiredCheckpoints ?? []).filter((type) => !after.checkpoints.types.includes(type));
+    if (!isTerminal(after.standing))
+      for (const type of missing) await tell({ type: 'emit_checkpoint', checkpoint: type as 'progress', summary: 'by hand' });
+    if (after.standing.phase === 'held')
+      await this.#resume(engine, process, id, `cleo${round}`, false, true);
+  }
+
+  /** What the store's own examination says, also to those who come later. */
+  async #checkStore(): Promise<void> {
+    const tools = { sha256, expectedWork };
+    const store = new MemoryRunStore(this.#db);
+    for (const id of this.#auditor.runIds) {
+      const { findings } = await checkRun(store, this.#blobs, id, tools);
+      for (const { kind, message } of findings) this.#wrong('I3', `${id}: ${kind}: ${message}`);
+      const left = this.#db.work(id);
+      if (left.length > 0) this.#wrong('I3', `${id} is over and has work rows: ${JSON.stringify(left)}`);
+    }
+  }
+
+  #boot(slot: string, restart: () => void): { process: SimProcess; engine: Engine } {
+    const life = (this.#lives.get(slot) ?? 0) + 1;
+    this.#lives.set(slot, life);
+    const process = new SimProcess(this.#world, this.#seed, slot, life, (restartMs, childrenDie) => {
+      this.#trace.add(process.name, 'crashes');
+      process.die();
+      if (childrenDie) this.#machine.dieWith(process.name);
+      this.#scheduler.after(Math.min(restartMs, this.#isRough ? restartMs : 100), restart);
+    });
+    const engine = new AuditedEngine(this.#auditor, process);
+    this.#processes.set(slot, { process, engine });
+    return { process, engine };
+  }
+
+  #startClient(slot: string): void {
+    this.#boot(slot, () => this.#startClient(slot));
+  }
+
+  #client(slot: string): { process: SimProcess; engine: Engine } {
+    const found = this.#processes.get(slot);
+    if (found === undefined) throw new TypeError(`no process ${slot}`);
+    return found;
+  }
+
+  #startWorker(slot: string, concurrency: number): void {
+    const restart = (): void => this.#startWorker(slot, concurrency);
+    const { process, engine } = this.#boot(slot, restart);
+    const worker = this.#workerOf(process, engine);
+    this.#trace.add(process.name, 'starts');
+    void worker.run({ queues: ['default'], concurrency }, process.terminate.signal).then(
+      () => this.#workerEnded(process, undefined, restart),
+      (error: unknown) => this.#workerEnded(process, error, restart),
+    );
+  }
+
+  #workerEnded(process: SimProcess, error: unknown, restart: () => void): void {
+    this.#trace.add(process.name, error === undefined ? 'ends' : `ends: ${String(error)}`);
+    if (error === undefined && !process.terminate.signal.aborted) this.#wrong('liveness', 'a worker ended by itself');
+    if (error !== undefined && (process.injected === 0 || isDefect(error)))
+      this.#wrong('liveness', `${process.name} ended: ${(error as Error).stack}`);
+    process.die();
+    this.#scheduler.after(500, restart);
+  }
+
+  #workerOf(process: SimProcess, engine: Engine): Worker {
+    const executors = new Map<string, Executor>([['x', new SimExecutor(this.#machine, process.line, process.name)]]);
+    return new Worker({ engine, executors, worker: process.name, ttlMs: TTL_MS, lookMs: 1000 });
+  }
+
+  #doDeed(deed: Deed): void {
+    const { process, engine } = this.#client(deed.slot);
+    if (!process.isAlive) return;
+    this.#trace.add(process.name, `${deed.id} ${deed.kind} r${deed.run}`);
+    this.#busyDeeds += 1;
+    process.deliver(() => {
+      void this.#carryOut(deed, process, engine).catch((error: unknown) => {
+        this.#wrong('liveness', `${deed.kind} failed: ${(error as Error).stack}`);
+      });
+    });
+  }
+
+  async #carryOut(deed: Deed, process: SimProcess, engine: Engine): Promise<void> {
+    const run = this.#workload.runs[deed.run];
+    if (run === undefined) return;
+    const { id, spec, below } = run;
+    switch (deed.kind) {
+      case 'create': {
+        await this.#execute(engine, id, { type: 'create', spec }, undefined);
+        for (const { parent, nodes } of below)
+          await this.#execute(engine, id, { type: 'add_nodes', parent, nodes }, undefined);
+        return;
+      }
+      case 'resume':
+        return this.#resume(engine, process, id, deed.id, deed.pick % 2 === 0, deed.pick % 3 === 0);
+      case 'queue':
+        return this.#resume(engine, process, id, deed.id, false, deed.pick % 3 === 0);
+      case 'forget':
+        return engine.forget(id);
+      default: {
+        let state: RunState;
+        try {
+          state = await engine.state(id);
+        } catch (error) {
+          this.#expected(error, process);
+          return;
+        }
+        if (deed.kind === 'look') return this.#compare(state);
+        const command = commandOf(deed, state);
+        if (command !== undefined) await this.#execute(engine, id, command, deed.id);
+      }
+    }
+  }
+
+  /** What a reader sees has happened: nothing of it is taken back. */
+  #compare(state: RunState): void {
+    const known = this.#auditor.stateOf(state.id);
+    if (known !== undefined && known.version < state.version)
+      this.#wrong('I1', `a reader of ${state.id} sees event ${state.version}, and ${known.version} are stored`);
+  }
+
+  /** Claims a held run; then drives it here, or hands it to the workers. */
+  async #resume(
+    engine: Engine,
+    process: SimProcess,
+    id: string,
+    by: string,
+    drives: boolean,
+    raises: boolean,
+  ): Promise<void> {
+    const worker = this.#workerOf(process, engine);
+    try {
+      const resume = { by, reason: 'go on', ...(raises ? { limits: UNLIMITED } : {}) };
+      const claimed = await worker.claim(id, undefined, resume);
+      if (claimed === undefined || isTerminal(claimed.state.standing)) return;
+      if (drives) {
+        await worker.drive(claimed.lease, process.terminate.signal);
+        return;
+      }
+      const { node, epoch } = claimed.lease;
+      await engine.execute(id, { type: 'release', node, epoch, cause: 'released', seenMs: process.clock.nowMs() });
+    } catch (error) {
+      this.#expected(error, process);
+      if (isRefusal(error)) this.#auditor.refused(id, by);
+    }
+  }
+
+  async #execute(engine: Engine, id: string, command: Command, mark: string | undefined): Promise<void> {
+    try {
+      const { events } = await engine.execute(id, command);
+      if (mark?.startsWith('d') === true && command.type !== 'settle' && 'epoch' in command && events.length > 0)
+        this.#wrong('I4', `a stale ${command.type} was carried out`);
+    } catch (error) {
+      this.#expected(error, undefined);
+      if (isRefusal(error) && mark !== undefined) this.#auditor.refused(id, mark);
+    }
+  }
+
+  /** Of all that a command may be answered with, only what was made up or is a refusal by the rules. */
+  #expected(error: unknown, process: SimProcess | undefined): void {
+    if (error instanceof ReeveError && !isDefect(error)) return;
+    if (process !== undefined && process.injected > 0 && !isDefect(error)) return;
+    this.#wrong('liveness', `an unexpected error: ${(error as Error).stack}`);
+  }
+}
+
+/** Every engine of the world tells what it answered, and is otherwise as it is. */
+class AuditedEngine extends Engine {
+  readonly #auditor: Auditor;
+
+  constructor(auditor: Auditor, { store, blobs, clock, chance, turn }: SimProcess) {
+    super({ store, blobs, clock, chance, turn });
+    this.#auditor = auditor;
+  }
+
+  override async execute(runId: string, command: Command): Promise<Executed> {
+    const executed = await super.execute(runId, command);
+    this.#auditor.acknowledged(runId, executed);
+    return executed;
+  }
+}
+
+/** An error that no fault explains: ours, or damage that nobody did. */
+function isDefect(error: unknown): boolean {
+  if (error instanceof ReeveError)
+    return ['E_STORE_CORRUPT', 'E_GENERIC_FAILURE', 'E_RUN_CHANGED'].includes(error.code);
+  return error instanceof TypeError || error instanceof RangeError || error instanceof AssertionError;
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof ReeveError && !error.code.startsWith('E_STORE_') && error.code !== 'E_RUN_CHANGED';
+}
+
+function isAtRest(state: RunState | undefined): boolean {
+  if (state === undefined || state.live.size > 0) return false;
+  const { phase } = state.standing;
+  if (isTerminal(state.standing)) return state.rootLease === undefined;
+  if (state.nodes.get(state.spec.rootId)?.lease !== undefined) return false;
+  return phase === 'held' || (phase === 'queued' && state.openDecisions > 0);
+}
+
+function saysOf(state: RunState | undefined): string {
+  if (state === undefined) return 'unknown';
+  const { standing, live, ready, openDecisions } = state;
+  const hold = standing.phase === 'held' ? `:${standing.hold}` : '';
+  return `${standing.phase}${hold}, live ${[...live.keys()].join()}, ready ${[...ready.keys()].join()}, ${openDecisions} open decisions`;
+}
