@@ -8,12 +8,13 @@ import { allowance } from '../model/budget.ts';
 import type { Command } from '../model/commands.ts';
 import { ReeveError } from '../model/errors.ts';
 import { isPlan } from '../model/node.ts';
-import { isGated, leaseOwner, usageAt, type Node, type RunState } from '../model/state.ts';
+import { awaitsDecision, leaseOwner, usageAt, type Node, type RunState } from '../model/state.ts';
 import { isTerminal } from '../model/transitions.ts';
-import { USAGE_KEYS, type Usage } from '../model/usage.ts';
+import { NO_USAGE, reportedUsage, USAGE_KEYS, type Usage } from '../model/usage.ts';
 import { stopPoint } from '../telemetry/stop-points.ts';
 import type { Engine, Executed } from './engine.ts';
 import type { Executor, NodeWork, RuntimeRef, RuntimeStatus } from './executor.ts';
+import { watchPatiently } from './executor-calls.ts';
 import { LeaseKeeper, type HeldLease } from './lease-keeper.ts';
 
 export interface DriverOptions {
@@ -30,6 +31,18 @@ export type DriveEnd = 'done' | 'held' | 'lost' | 'stopped';
 /** Ends on their way to the store before the driver waits for one: bounds memory and keeps timers running. */
 const SETTLING_MAX = 64;
 
+interface Effect {
+  readonly executor: Executor;
+  readonly ref: RuntimeRef;
+  /** Started by this driver; not found under way. */
+  readonly isOurs: boolean;
+  /** It used more than the budget allows. */
+  isOver: boolean;
+  /** This driver asked for its end; the executor failed to hear that. */
+  isStopped: boolean;
+  isUnheard: boolean;
+}
+
 type Finished = Extract<RuntimeStatus, { phase: 'finished' }>;
 
 export class Driver {
@@ -39,7 +52,7 @@ export class Driver {
   readonly #keeper: LeaseKeeper;
   readonly #working = new Map<string, Promise<void>>();
   /** Effects that may be under way, by node: what has to be stopped before we go. */
-  readonly #effects = new Map<string, { readonly executor: Executor; readonly ref: RuntimeRef }>();
+  readonly #effects = new Map<string, Effect>();
   /** Work whose end is decided and not durable yet: the next step is started meanwhile, in the same transaction. */
   readonly #settling = new Set<Promise<void>>();
   readonly #charged = new Map<string, Usage>();
@@ -120,7 +133,7 @@ export class Driver {
     if (state.standing.phase !== 'running') return 'held';
     if (state.settled.has(this.#lease.node)) return 'done';
     const node = state.nodes.get(this.#lease.node);
-    return node !== undefined && isGated(state, node) ? 'held' : undefined;
+    return node !== undefined && awaitsDecision(state, node) ? 'held' : undefined;
   }
 
   #isOurs(state: RunState): boolean {
@@ -231,21 +244,16 @@ export class Driver {
   /** Hands work to its executor. What the executor refuses has failed, once it is sure that nothing of it began. */
   async #submit(executor: Executor, ref: RuntimeRef, work: NodeWork): Promise<void> {
     const { nodeId, attempt } = work;
-    this.#effects.set(nodeId, { executor, ref });
+    const effect = effectOf(executor, ref, true);
+    this.#effects.set(nodeId, effect);
+    let refused: string | undefined;
     try {
       await executor.submit(work);
     } catch (cause) {
-      const { phase } = await executor.status(ref);
-      if (phase !== 'not_started') throw cause;
-      const message = cause instanceof Error ? cause.message : String(cause);
-      this.#effects.delete(nodeId);
-      const error = { code: 'E_ADAPTER_FAIL', message };
-      if (await this.#finish(nodeId, attempt, { outcome: 'failed', usage: {}, error }))
-        await executor.forget(ref);
-      return;
+      refused = cause instanceof Error ? cause.message : String(cause);
     }
     stopPoint('effect:submitted');
-    await this.#watch(nodeId, attempt, executor, ref);
+    await this.#watch(nodeId, attempt, effect, refused);
   }
 
   async #recover(id: string): Promise<void> {
@@ -259,16 +267,17 @@ export class Driver {
     }
     if (!this.#options.executors.has(live.executor)) return this.#holdWithout(live.executor);
     this.#charged.set(id, live.charged);
-    await this.#watch(id, live.attempt, this.#executor(live.executor), {
-      executor: live.executor,
-      effectKey: live.effectKey,
-    });
+    const ref = { executor: live.executor, effectKey: live.effectKey };
+    await this.#watch(id, live.attempt, effectOf(this.#executor(live.executor), ref, false));
   }
 
   /** No other worker than one that has the executor can go on: a person must see to it. */
   async #holdWithout(executor: string): Promise<void> {
+    return this.#holdFor(`worker ${this.#lease.worker} has no executor named '${executor}'`);
+  }
+
+  async #holdFor(summary: string): Promise<void> {
     if (this.#engine.peek(this.#lease.runId)?.standing.phase !== 'running') return;
-    const summary = `worker ${this.#lease.worker} has no executor named '${executor}'`;
     await this.#write({ type: 'hold', hold: 'error', summary, reasonCodes: ['E_ADAPTER_FAIL'] });
     this.#options.onChange?.(this.#lease.runId);
   }
@@ -288,36 +297,61 @@ export class Driver {
     };
   }
 
-  async #watch(id: string, attempt: number, executor: Executor, ref: RuntimeRef): Promise<void> {
-    this.#effects.set(id, { executor, ref });
-    for await (const status of executor.watch(ref, this.#abandon.signal)) {
-      if (status.phase === 'running') {
-        await this.#charge(id, attempt, status.usage, executor, ref);
-        continue;
+  /**
+   * Watches an effect to its end and records that. An executor that keeps failing holds the run, with the attempt live:
+   * whoever resumes it asks again.
+   * @param refused What the executor said when it was given the work: once it is sure that nothing began, it has failed.
+   */
+  async #watch(id: string, attempt: number, effect: Effect, refused?: string): Promise<void> {
+    const { executor, ref } = effect;
+    this.#effects.set(id, effect);
+    const how = { clock: this.#engine.clock, pauseMs: this.#options.lookMs ?? 1000, signal: this.#abandon.signal };
+    try {
+      for await (const status of watchPatiently(executor, ref, how)) {
+        if (status.phase === 'running') {
+          await this.#charge(id, attempt, status.usage, effect);
+          continue;
+        }
+        stopPoint('effect:ended');
+        this.#effects.delete(id);
+        if (status.phase === 'not_started') return await this.#neverBegan(id, attempt, refused);
+        let recorded = true;
+        if (status.phase === 'finished') recorded = await this.#settle(id, attempt, status, effect);
+        else
+          await this.#interrupt({ node: id, attempt, epoch: this.#lease.epoch }, status.phase, status.reason);
+        stopPoint('effect:recorded');
+        // I5: until its end is on record, the executor's own record is all that keeps the effect from being repeated.
+        if (recorded) await executor.forget(ref).catch(() => undefined); // then pruning removes it
+        return;
       }
-      stopPoint('effect:ended');
+    } catch (error) {
+      if (!(error instanceof ReeveError) || error.code !== 'E_ADAPTER_FAIL') throw error;
       this.#effects.delete(id);
-      let recorded = true;
-      if (status.phase === 'finished') recorded = await this.#settle(id, attempt, status);
-      else {
-        const reason = status.phase === 'unknown' ? status.reason : 'it was never started';
-        await this.#interrupt({ node: id, attempt, epoch: this.#lease.epoch }, status.phase, reason);
-      }
-      stopPoint('effect:recorded');
-      // I5: until its end is on record, the executor's own record is all that keeps the effect from being repeated.
-      if (recorded) await executor.forget(ref);
-      return;
+      await this.#holdFor(`step '${id}' cannot be watched: ${error.message}`);
     }
+  }
+
+  /**
+   * The executor's fence is left standing: a worker that was stopped between the intent and the submission may still
+   * wake up and submit (I5).
+   */
+  async #neverBegan(id: string, attempt: number, refused: string | undefined): Promise<void> {
+    if (refused === undefined) {
+      const ref = { node: id, attempt, epoch: this.#lease.epoch };
+      return this.#interrupt(ref, 'not_started', 'it was never started');
+    }
+    const error = { code: 'E_ADAPTER_FAIL', message: refused };
+    await this.#finish(id, attempt, { outcome: 'failed', usage: {}, error });
   }
 
   /** Charges what an agent has used so far; what is over the budget stops it at once. */
   async #charge(
     id: string,
     attempt: number,
-    usage: Partial<Usage>,
-    executor: Executor,
-    ref: RuntimeRef,
+    reported: Partial<Usage>,
+    effect: Effect,
   ): Promise<void> {
+    const usage = reportedUsage(reported);
     const before = this.#charged.get(id);
     const more: { -readonly [K in keyof Usage]?: number } = {};
     for (const key of USAGE_KEYS) {
@@ -333,24 +367,28 @@ export class Driver {
       epoch,
       usage: more,
     });
-    this.#charged.set(id, {
-      wallMs: 0,
-      steps: 0,
-      retries: 0,
-      toolCalls: 0,
-      tokens: 0,
-      costMicros: 0,
-      ...usage,
-    });
+    this.#charged.set(id, { ...NO_USAGE, ...usage });
     this.#options.onChange?.(runId);
     const left = allowance(state.limits, state.used);
     const isOver = (['tokens', 'toolCalls', 'costMicros'] as const).some(
       (key) => left[key] === 0 && (state.limits[key] ?? 0) < state.used[key],
     );
-    if (isOver) await executor.cancel(ref, 'over_budget');
+    if (!isOver) return;
+    effect.isOver = true;
+    await this.#stop(effect);
   }
 
-  async #settle(id: string, attempt: number, status: Finished): Promise<boolean> {
+  /** Asks an effect to end. An executor that fails to hear it is asked again at the next look. */
+  async #stop(effect: Effect): Promise<void> {
+    effect.isStopped = true;
+    effect.isUnheard = false;
+    await effect.executor.cancel(effect.ref, effect.isOver ? 'over_budget' : 'canceled').catch(() => {
+      effect.isUnheard = true;
+    });
+  }
+
+  async #settle(id: string, attempt: number, given: Finished, effect: Effect): Promise<boolean> {
+    const status = (await this.#isUnasked(id, given, effect)) ? { ...given, ...UNASKED } : given;
     const { usage, outputs, error } = status;
     const state = this.#engine.peek(this.#lease.runId);
     const wallLeft =
@@ -365,6 +403,16 @@ export class Driver {
       ...(outputs === undefined ? {} : { outputs }),
       ...(error === undefined ? {} : { error }),
     });
+  }
+
+  /**
+   * Whether an executor canceled by itself what this driver started. That is a failure, with its retries: otherwise what
+   * is always canceled would be started again for ever.
+   */
+  async #isUnasked(id: string, { outcome }: Finished, { isOurs, isStopped }: Effect): Promise<boolean> {
+    if (outcome !== 'canceled' || !isOurs || isStopped) return false;
+    const { nodes } = await this.#engine.state(this.#lease.runId);
+    return nodes.get(id)?.state !== 'canceled';
   }
 
   /** @returns whether the end is on record. */
@@ -414,9 +462,8 @@ export class Driver {
       this.#abandon.abort();
       return;
     }
-    for (const [id, { executor, ref }] of this.#effects) {
-      if (!all && state?.nodes.get(id)?.state !== 'canceled') continue;
-      await executor.cancel(ref, 'canceled').catch((error: unknown) => this.#fail(error));
+    for (const [id, effect] of this.#effects) {
+      if (all || effect.isUnheard || state?.nodes.get(id)?.state === 'canceled') await this.#stop(effect);
     }
   }
 
@@ -452,6 +499,15 @@ export class Driver {
     return executor;
   }
 }
+
+function effectOf(executor: Executor, ref: RuntimeRef, isOurs: boolean): Effect {
+  return { executor, ref, isOurs, isOver: false, isStopped: false, isUnheard: false };
+}
+
+const UNASKED = {
+  outcome: 'failed',
+  error: { code: 'E_ADAPTER_FAIL', message: 'its executor canceled it, and nobody here had asked for that' },
+} as const;
 
 /** The run moved on under someone else, or to where this has no place any more. */
 function isOvertaken(error: unknown): boolean {

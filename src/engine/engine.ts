@@ -7,7 +7,7 @@
  * again and each command decided again on what the store really has.
  */
 import { genesisHash } from '../model/chain.ts';
-import type { Command, Context } from '../model/commands.ts';
+import { isFromOutside, type Command, type Context } from '../model/commands.ts';
 import { decide } from '../model/decide/index.ts';
 import { ReeveError, type Refusal } from '../model/errors.ts';
 import { evolve } from '../model/evolve.ts';
@@ -248,12 +248,13 @@ export class Engine {
     };
   }
 
-  /** Only a claim of a node that someone holds has to look at the lease in the store. */
-  #heldBy(hot: HotRun, command: Command): { node: string; epoch: number; ttlMs: number } | undefined {
-    if (command.type !== 'claim' && command.type !== 'start') return undefined;
-    const node = hot.state.nodes.get(command.node);
-    if (command.claimant === undefined || node?.lease === undefined) return undefined;
-    return { node: command.node, epoch: node.epoch, ttlMs: command.claimant.ttlMs };
+  /** Who claims a node, or commands from outside, has to look at its holder's lease in the store. */
+  #heldBy({ state }: HotRun, command: Command): { node: string; epoch: number; ttlMs: number } | undefined {
+    const isClaim = (command.type === 'claim' || command.type === 'start') && command.claimant !== undefined;
+    if (!isClaim && !isFromOutside(command)) return undefined;
+    const id = isClaim ? command.node : state.spec.rootId;
+    const node = state.nodes.get(id);
+    return node?.lease === undefined ? undefined : { node: id, epoch: node.epoch, ttlMs: node.lease.ttlMs };
   }
 
   async #leaseOf(

@@ -1,6 +1,6 @@
 import type { RecordedEvent } from '../model/events.ts';
 import { isPlan } from '../model/node.ts';
-import { leaseOwner, type RunState } from '../model/state.ts';
+import { awaitsDecision, leaseOn, leaseOwner, type RunState } from '../model/state.ts';
 import { isTerminal } from '../model/transitions.ts';
 import type { ExpectedWork } from '../store/check.ts';
 import type { WorkChange } from '../store/run-store.ts';
@@ -50,7 +50,8 @@ export function workChanges(events: readonly RecordedEvent[], state: RunState): 
         break;
     }
   }
-  for (const id of state.fresh) {
+  // What became ready below a plan may be what the plan, let go of, was waiting for.
+  for (const id of new Set(state.fresh.flatMap((fresh) => [fresh, leaseOwner(state, fresh)]))) {
     const node = state.nodes.get(id);
     if (node === undefined) changes.push({ op: 'drop', node: id });
     else if (node.lease === undefined && isOffered(state, id)) {
@@ -58,10 +59,37 @@ export function workChanges(events: readonly RecordedEvent[], state: RunState): 
     }
   }
   if (!isTerminal(state.standing)) return changes;
-  // A run that ended with work still running keeps its rows, and gets no others: someone has to stop that work.
-  return state.live.size === 0
-    ? [{ op: 'clear' }]
-    : changes.filter(({ op }) => op !== 'drop' && op !== 'offer');
+  return state.live.size === 0 ? [{ op: 'clear' }] : leftoverChanges(state, changes);
+}
+
+/** A run that ended with work still running keeps the rows of those who have to stop that work, and no others. */
+function leftoverChanges(state: RunState, changes: readonly WorkChange[]): readonly WorkChange[] {
+  const { rootId } = state.spec;
+  const expected = leftoverWork(state);
+  const named = changes.flatMap((change) => ('node' in change ? [change.node] : []));
+  const gone = new Set([...named, ...state.live.keys(), rootId]);
+  for (const row of expected) if (row.state === 'leased') gone.delete(row.node);
+  return [
+    ...changes.filter(({ op }) => op === 'lease'),
+    ...[...gone].map((node): WorkChange => ({ op: 'drop', node })),
+    ...expected
+      .filter((row) => row.state === 'offered')
+      .map(({ node, dueMs }): WorkChange => ({ op: 'offer', node, dueMs, parked: false })),
+  ];
+}
+
+/** Who stops what runs on after the end: the root's holder, the holders of single nodes, or else whoever comes. */
+function leftoverWork(state: RunState): readonly ExpectedWork[] {
+  const dueMs = state.lastAtMs;
+  const { rootId } = state.spec;
+  if (state.rootLease !== undefined) return [{ node: rootId, state: 'leased', ...state.rootLease, dueMs }];
+  const held = [...state.live.keys()].flatMap((id): ExpectedWork[] => {
+    const node = state.nodes.get(id);
+    const lease = node === undefined ? undefined : leaseOn(node);
+    return lease === undefined ? [] : [{ node: id, state: 'leased', ...lease, dueMs }];
+  });
+  if (held.length > 0) return held;
+  return [{ node: rootId, state: 'offered', epoch: 0, worker: null, leaseId: null, dueMs }];
 }
 
 /** Whether nobody holds the node and nobody should. */
@@ -73,20 +101,22 @@ function isIdle(state: RunState, id: string): boolean {
 function isOffered(state: RunState, id: string): boolean {
   const node = state.nodes.get(id);
   if (node === undefined || leaseOwner(state, id) !== id) return false;
-  return node.live !== undefined || (isPlan(node.spec) ? node.waiting === 0 : state.ready.has(id));
+  if (node.live !== undefined) return true;
+  return isPlan(node.spec) ? node.waiting === 0 && !awaitsDecision(state, node) : state.ready.has(id);
 }
 
 /** All work rows that a state calls for: what `workChanges` adds up to. For checks and repairs. */
 export function expectedWork(state: RunState): readonly ExpectedWork[] {
-  if (isTerminal(state.standing) && state.live.size === 0) return [];
+  if (isTerminal(state.standing)) return state.live.size === 0 ? [] : leftoverWork(state);
   const free = isParked(state) ? 'parked' : 'offered';
   return [...state.nodes.keys()].flatMap((id): ExpectedWork[] => {
     const node = state.nodes.get(id);
     if (node === undefined || leaseOwner(state, id) !== id) return [];
-    const { lease, epoch, notBeforeMs: dueMs = state.lastAtMs } = node;
-    if (lease === undefined && !isOffered(state, id)) return [];
-    if (lease === undefined) return [{ node: id, state: free, epoch, worker: null, leaseId: null, dueMs }];
-    return [{ node: id, state: 'leased', epoch, ...lease, dueMs }];
+    const { epoch, notBeforeMs: dueMs = state.lastAtMs } = node;
+    const lease = leaseOn(node);
+    if (lease !== undefined) return [{ node: id, state: 'leased', ...lease, dueMs }];
+    if (!isOffered(state, id)) return [];
+    return [{ node: id, state: free, epoch, worker: null, leaseId: null, dueMs }];
   });
 }
 

@@ -6,6 +6,7 @@ import type { RunState } from '../model/state.ts';
 import { isTerminal } from '../model/transitions.ts';
 import type { WorkRow } from '../store/run-store.ts';
 import { Driver, type DriveEnd, type DriverOptions } from './driver.ts';
+import { executorFailure, watchPatiently } from './executor-calls.ts';
 import type { Executor } from './executor.ts';
 import type { HeldLease } from './lease-keeper.ts';
 import type { Chance } from './ports.ts';
@@ -167,9 +168,12 @@ export class Worker {
     return true;
   }
 
-  /** Stops what still runs of a run that is over, and records how it ended. Nobody else holds its lease. */
+  /**
+   * Stops what still runs of a run that is over, and records how it ended. Nobody else holds its lease.
+   * @throws ReeveError E_ADAPTER_FAIL when an executor cannot be reached; also E_STORE_*.
+   */
   async stopLeftovers(runId: string): Promise<void> {
-    const { engine, executors } = this.options;
+    const { engine, executors, lookMs = 1000 } = this.options;
     const state = await engine.state(runId);
     await Promise.all([...state.live.keys()].map((id) => stopOne(id)));
 
@@ -192,15 +196,19 @@ export class Worker {
       effectKey: string,
     ) {
       const ref = { executor: executor.name, effectKey };
-      await executor.cancel(ref, 'canceled');
-      for await (const status of executor.watch(ref, new AbortController().signal)) {
+      await executor.cancel(ref, 'canceled').catch((cause: unknown) => {
+        throw executorFailure(executor, ref, cause);
+      });
+      const how = { clock: engine.clock, pauseMs: lookMs, signal: new AbortController().signal };
+      for await (const status of watchPatiently(executor, ref, how)) {
         if (status.phase === 'running') continue;
         const end =
           status.phase === 'finished'
             ? ({ type: 'finish', ...attempt, outcome: status.outcome, usage: status.usage } as const)
             : ({ type: 'interrupt', ...attempt, found: status.phase, reason: 'the run is over' } as const);
         await engine.execute(runId, end).catch(ignoreLostRace);
-        await executor.forget(ref);
+        // A fence is left standing: whoever was to submit the work may still come.
+        if (status.phase !== 'not_started') await executor.forget(ref).catch(() => undefined);
         return;
       }
     }
@@ -247,6 +255,7 @@ function isLostRace(error: unknown): boolean {
       'E_INVALID_STATE_TRANSITION',
       'E_CHECKPOINT_APPROVAL_REQUIRED',
       'E_RUN_CHANGED',
+      'E_ADAPTER_FAIL',
     ].includes(error.code)
   );
 }

@@ -108,6 +108,21 @@ export type Command =
     }
   | { readonly type: 'record'; readonly name: string; readonly node?: string; readonly data: Json };
 
+/** Whether the command comes from somebody who need not hold a lease: then its holder may be dead by now. */
+export function isFromOutside({ type }: Command): boolean {
+  return OUTSIDE.includes(type);
+}
+const OUTSIDE: readonly Command['type'][] = [
+  'add_nodes',
+  'settle',
+  'emit_checkpoint',
+  'approve',
+  'pause',
+  'cancel',
+  'hold',
+  'record',
+];
+
 export interface Resume {
   readonly by: string;
   readonly reason?: string;
@@ -122,6 +137,6 @@ export interface Context {
   readonly sha256: Sha256;
   /** In [0, 1). */
   readonly random: () => number;
-  /** The lease on the node that is being claimed, as the store has it. */
+  /** The lease on the node that is being claimed, of commands from outside the root's, as the store has it. */
   readonly lease?: { readonly live: boolean; readonly seenMs: number };
 }

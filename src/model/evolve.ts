@@ -7,7 +7,7 @@ import { unreachable } from './errors.ts';
 import type { CheckpointEmitted, ImportedState, RecordedEvent, RunEvent } from './events.ts';
 import { isPlan, NO_DELTA, type ArtifactsDelta, type NodeSpec, type SettledState } from './node.ts';
 import type { RunSpec } from './run-spec.ts';
-import { isTicking, leaseOwner, requireNode, type Node, type RunState } from './state.ts';
+import { isTicking, leaseOn, leaseOwner, requireNode, type Node, type RunState } from './state.ts';
 import { addUsage, NO_USAGE, subtractUsage } from './usage.ts';
 
 export function evolve(state: RunState, recorded: RecordedEvent): RunState {
@@ -50,7 +50,7 @@ function apply(state: RunState, event: RunEvent, recorded: RecordedEvent): void 
         ...node,
         state: node.state === 'queued' ? 'assigned' : node.state,
         epoch,
-        lease: { worker, leaseId },
+        lease: { worker, leaseId, ttlMs: event.ttlMs },
         begun: true,
       });
       return;
@@ -239,7 +239,9 @@ function startAttempt(
     epoch: event.lease?.epoch ?? node.epoch,
     ...(event.lease === undefined
       ? {}
-      : { lease: { worker: event.lease.worker, leaseId: event.lease.leaseId } }),
+      : {
+          lease: { worker: event.lease.worker, leaseId: event.lease.leaseId, ttlMs: event.ttlMs ?? 0 },
+        }),
     live: { attempt, epoch, executor, effectKey, startedAtMs: atMs, reserved, charged: NO_USAGE },
   });
   state.reserved = addUsage(state.reserved, reserved);
@@ -275,8 +277,7 @@ function settle(state: RunState, id: string, settled: SettledState, seq: number)
   const node = state.nodes.get(id);
   if (node === undefined) return;
   const { index } = node;
-  if (id === state.spec.rootId && node.lease !== undefined)
-    state.rootLease = { ...node.lease, epoch: node.epoch };
+  if (id === state.spec.rootId) state.rootLease = leaseOn(node);
   state.ready.delete(id);
   if (node.live !== undefined) {
     put(state, { ...node, state: 'canceled' });

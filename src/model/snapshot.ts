@@ -4,7 +4,7 @@ import { emptyState, type Decision, type Node, type RunState, type SettledNode }
 import type { Table } from './table.ts';
 
 /** Raised when the meaning of a snapshot changes: older ones are then ignored, and the events folded again. */
-const SNAPSHOT_FORMAT = 1;
+const SNAPSHOT_FORMAT = 2;
 
 export function encodeSnapshot(state: RunState): string {
   const { nodes, settled, ready, live, dependents, decisions, fresh: _, ...head } = state;

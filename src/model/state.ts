@@ -36,7 +36,7 @@ export interface Node {
   readonly failures: number;
   /** Raised by every assignment; a write with an older one is refused (I4). */
   readonly epoch: number;
-  readonly lease?: { readonly worker: string; readonly leaseId: string };
+  readonly lease?: { readonly worker: string; readonly leaseId: string; readonly ttlMs: number };
   readonly live?: LiveAttempt;
   readonly notBeforeMs?: number;
   readonly lastOutcome?: AttemptOutcome;
@@ -167,6 +167,11 @@ export function fork(state: RunState): RunState {
   };
 }
 
+/** The lease of a node, as events speak of it. */
+export function leaseOn({ lease, epoch }: Node): Lease | undefined {
+  return lease === undefined ? undefined : { worker: lease.worker, leaseId: lease.leaseId, epoch };
+}
+
 /** The node, which must be there. @throws TypeError when it is not: a defect of the caller. */
 export function requireNode(state: RunState, id: string): Node {
   const node = state.nodes.get(id);
@@ -205,6 +210,19 @@ export function usageAt(state: RunState, nowMs: number): Usage {
 export function isGated(state: RunState, node: Node): boolean {
   const gate = node.gate === undefined ? undefined : state.decisions.get(node.gate);
   return gate !== undefined && !gate.approved;
+}
+
+/**
+ * Whether a node that is claimed by itself can do nothing before an approval: its own, or, for a plan, those of all it
+ * has left. The root does not: its run is held then, as a whole.
+ */
+export function awaitsDecision(state: RunState, node: Node): boolean {
+  if (isGated(state, node)) return true;
+  const { id } = node.spec;
+  if (state.openDecisions === 0 || id === state.spec.rootId || !isPlan(node.spec)) return false;
+  for (const table of [state.ready, state.live])
+    for (const key of table.keys()) if (leaseOwner(state, key) === id) return false;
+  return true;
 }
 
 /** The oldest decision without an approval. */

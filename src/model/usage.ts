@@ -26,6 +26,21 @@ export const USAGE_KEYS = [
 
 export const NO_USAGE: Usage = { wallMs: 0, steps: 0, retries: 0, toolCalls: 0, tokens: 0, costMicros: 0 };
 
+/**
+ * What may be believed of a usage that work reported about itself: tokens, cost and calls, as whole numbers ≥ 0, rounded
+ * up. Time, steps and retries are counted by the run; anything else is no number and counts nothing.
+ */
+export function reportedUsage(usage: Partial<Usage>): Partial<Usage> {
+  const found: { -readonly [K in UsageKey]?: number } = {};
+  for (const key of ['toolCalls', 'tokens', 'costMicros'] as const) {
+    const value = Math.min(Math.ceil(usage[key] ?? 0), REPORTED_MAX);
+    if (value > 0) found[key] = value; // false for NaN
+  }
+  return found;
+}
+/** Sums of some thousands of these are still exact. */
+const REPORTED_MAX = 2 ** 40;
+
 /** Sum of two usages; absent keys count as 0. */
 export function addUsage(a: Usage, b: Partial<Usage>): Usage {
   return {

@@ -253,7 +253,8 @@ export class Auditor {
     if (event.type === 'attempt_started' && event.lease !== undefined)
       leases.set(event.node, atMs + (event.ttlMs ?? 0));
     const root = state.nodes.get(rootId);
-    if (!isTicking(state) || root?.lease === undefined || event.type === 'node_released') return;
+    const isWorkers = root?.lease !== undefined && (root.spec.kind === 'atomic' || root.spec.drive === 'plan');
+    if (!isTicking(state) || !isWorkers || event.type === 'node_released') return;
     const untilMs = leases.get(rootId);
     if (untilMs === undefined) return;
     assert.ok(atMs <= Math.max(untilMs, state.lastAtMs), `I7: ${atMs - untilMs} ms after its worker's lease are billed to ${state.id}`);

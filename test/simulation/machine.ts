@@ -210,7 +210,7 @@ export class Machine {
 
 /** What the input may ask for, as far as the executor contract needs it. */
 function wish(input: Json): { readonly fate?: 'succeed' | 'fail' | 'hang'; readonly fat?: boolean } {
-  return typeof input === 'object' && input !== null && !Array.isArray(input) ? input : {};
+  return (input ?? {}) as ReturnType<typeof wish>;
 }
 
 /** Usage grows; a messy executor reports what is no count, and what it should not speak of. */

@@ -28,6 +28,9 @@ export interface World {
   readonly isRough: () => boolean;
 }
 
+/** What happens all the time and changes little. */
+const QUIET: readonly CallKind[] = ['turn', 'read', 'renew'];
+
 const CODES: readonly ErrorCode[] = ['E_STORE_BUSY', 'E_STORE_FULL', 'E_STORE_UNAVAILABLE'];
 
 export class SimProcess {
@@ -127,7 +130,7 @@ export class SimProcess {
       );
     };
     const effect = (): void => {
-      if (kind !== 'turn') trace.add(this.name, what);
+      if (!QUIET.includes(kind)) trace.add(this.name, what);
       let landed: T | Promise<T> | undefined;
       let error: Error | undefined;
       try {
@@ -144,7 +147,7 @@ export class SimProcess {
         (cause: Error) => answer(error ?? cause, undefined, afterMs),
       );
     };
-    if (!this.#beforeEffect(fault, kind, effectKey)) return promise;
+    if (!this.#beforeEffect(fault, effectKey)) return promise;
     const early = this.#errorBefore(fault, kind);
     if (early !== undefined) {
       answer(early, undefined, this.#latencyMs(kind));
@@ -160,7 +163,7 @@ export class SimProcess {
   }
 
   /** @returns whether the call goes out at all. */
-  #beforeEffect(fault: Fault | undefined, kind: CallKind, effectKey: string | undefined): boolean {
+  #beforeEffect(fault: Fault | undefined, effectKey: string | undefined): boolean {
     const { scheduler, machine } = this.#world;
     switch (fault?.kind) {
       case 'crashBefore':

@@ -9,13 +9,8 @@ export class Random {
 
   /** In [0, 1). */
   next(): number {
-    // splitmix32
     this.#state = (this.#state + 0x9e3779b9) | 0;
-    let mixed = this.#state ^ (this.#state >>> 16);
-    mixed = Math.imul(mixed, 0x21f0aaad);
-    mixed ^= mixed >>> 15;
-    mixed = Math.imul(mixed, 0x735a2d97);
-    return ((mixed ^ (mixed >>> 15)) >>> 0) / 2 ** 32;
+    return (mix(this.#state) >>> 0) / 2 ** 32;
   }
 
   /** A whole number from `least` to `most`, both included. */
@@ -46,8 +41,15 @@ export class Random {
   }
 }
 
+/** Of splitmix32: every bit of the result hangs on every bit of the number. */
+function mix(number: number): number {
+  let mixed = Math.imul(number ^ (number >>> 16), 0x21f0aaad);
+  mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a2d97);
+  return mixed ^ (mixed >>> 15);
+}
+
 function hashOf(seed: number, names: readonly (string | number)[]): number {
   let hash = (seed ^ 0x811c9dc5) | 0;
   for (const char of `${seed}|${names.join('|')}`) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193);
-  return hash ^ (hash >>> 13);
+  return mix(mix(hash));
 }

@@ -177,16 +177,25 @@ class Simulation {
     this.#isRough = false;
     this.#faults.heal();
     this.#machine.hurry();
+    // Who is dead or stopped comes back by itself, within the time that was meant for it.
+    const healedMs = this.#scheduler.nowMs + 100_000;
+    await this.#until(() => this.#scheduler.nowMs >= healedMs);
     await this.#rest();
+  }
+
+  #isAtRest(state: RunState | undefined): boolean {
+    if (state === undefined) return false;
+    const isLeased = this.#db.work(state.id).some(({ untilMs }) => (untilMs ?? 0) > this.#scheduler.nowMs);
+    return isAtRest(state, isLeased);
   }
 
   async #rest(): Promise<void> {
     const deadlineMs = this.#scheduler.nowMs + REST_MS;
-    const isResting = (): boolean => this.#auditor.runIds.every((id) => isAtRest(this.#auditor.stateOf(id)));
+    const isResting = (): boolean => this.#auditor.runIds.every((id) => this.#isAtRest(this.#auditor.stateOf(id)));
     await this.#until(() => isResting() || this.#scheduler.nowMs > deadlineMs);
     for (const id of this.#auditor.runIds) {
       const state = this.#auditor.stateOf(id);
-      if (!isAtRest(state)) this.#wrong('liveness', `${id} is not at rest after ${REST_MS / 1000} s without faults: ${saysOf(state)}`);
+      if (!this.#isAtRest(state)) this.#wrong('liveness', `${id} is not at rest after ${REST_MS / 1000} s without faults: ${saysOf(state)}`);
     }
     this.#raise();
   }
@@ -417,12 +426,15 @@ function isRefusal(error: unknown): boolean {
   return error instanceof ReeveError && !error.code.startsWith('E_STORE_') && error.code !== 'E_RUN_CHANGED';
 }
 
-function isAtRest(state: RunState | undefined): boolean {
-  if (state === undefined || state.live.size > 0) return false;
-  const { phase } = state.standing;
-  if (isTerminal(state.standing)) return state.rootLease === undefined;
-  if (state.nodes.get(state.spec.rootId)?.lease !== undefined) return false;
-  return phase === 'held' || (phase === 'queued' && state.openDecisions > 0);
+/**
+ * Whether a run waits for nobody but a person: it is over and nothing of it runs, or it is held and nobody holds it, or
+ * all that is left of it waits for approvals. What a worker left in a held run is found by who resumes it.
+ */
+function isAtRest(state: RunState, isLeased: boolean): boolean {
+  if (isTerminal(state.standing)) return state.live.size === 0;
+  if (isLeased) return false;
+  if (state.standing.phase === 'held') return true;
+  return state.openDecisions > 0 && state.ready.size === 0 && state.live.size === 0;
 }
 
 function saysOf(state: RunState | undefined): string {

@@ -12,7 +12,7 @@ import {
   type RunState,
 } from '../state.ts';
 import { isTerminal } from '../transitions.ts';
-import { addUsage, NO_USAGE, subtractUsage, type Usage, USAGE_KEYS } from '../usage.ts';
+import { addUsage, NO_USAGE, reportedUsage, subtractUsage, type Usage, USAGE_KEYS } from '../usage.ts';
 import {
   argumentsHash,
   budgetViolations,
@@ -22,6 +22,7 @@ import {
   holdForBudget,
 } from './checkpoint.ts';
 import { conclude } from './conclude.ts';
+import { expire } from './lease.ts';
 import { holdIfPossible, standingText } from './control.ts';
 import { refuse, type Draft } from './draft.ts';
 
@@ -103,8 +104,7 @@ function leaseForStart(draft: Draft, node: Node, command: Start): { epoch: numbe
   }
   if (node.lease !== undefined) {
     if (ctx.lease?.live !== false) leaseConflict(state, node);
-    const lease: Lease = { ...node.lease, epoch: node.epoch };
-    draft.emit({ type: 'node_released', node: id, lease, cause: 'expired', seenMs: ctx.lease.seenMs });
+    expire(draft, node);
   }
   if (state.standing.phase === 'running' || id !== state.spec.rootId) {
     const taken: Lease = { worker: claimant.worker, leaseId: claimant.leaseId, epoch: node.epoch + 1 };
@@ -180,7 +180,9 @@ function effectKey(draft: Draft, node: Node, attempt: number): string {
 
 export function chargeAttempt(draft: Draft, command: Extract<Command, { type: 'charge' }>): void {
   const { node } = requireAttempt(draft.state, command);
-  draft.emit({ type: 'usage_charged', node: node.spec.id, attempt: command.attempt, usage: command.usage });
+  const usage = reportedUsage(command.usage);
+  if (Object.keys(usage).length === 0) return;
+  draft.emit({ type: 'usage_charged', node: node.spec.id, attempt: command.attempt, usage });
 }
 
 export function finishAttempt(draft: Draft, command: Finish): void {
@@ -305,7 +307,7 @@ function endAttempt(
 
 /** The reservation as far as it was used, and what the work reported; never less than was charged while it ran. */
 function settledUsage(live: LiveAttempt, succeeded: boolean, reported: Partial<Usage>): Usage {
-  const base = addUsage(NO_USAGE, reported);
+  const base = addUsage(NO_USAGE, reportedUsage(reported));
   const atLeast = Object.fromEntries(
     USAGE_KEYS.map((key) => [key, Math.max(base[key], live.charged[key])]),
   ) as unknown as Usage;

@@ -2,7 +2,7 @@
  * The pure core: `decide(state, command, ctx)` says which events a command causes, or why it is refused. It leaves the
  * state alone; `evolve` applies the events. Each command lives in the file of its kind beside this one.
  */
-import type { Command, Context } from '../commands.ts';
+import { isFromOutside, type Command, type Context } from '../commands.ts';
 import { unreachable, type Refusal } from '../errors.ts';
 import type { RecordedEvent } from '../events.ts';
 import type { RunState } from '../state.ts';
@@ -12,7 +12,7 @@ import { cancel, holdRun, pause } from './control.ts';
 import { addNodes, create, importRun, settleNode } from './create.ts';
 import { approve, emitCheckpoint } from './decision.ts';
 import { Draft, refuse, Refused } from './draft.ts';
-import { claim, release } from './lease.ts';
+import { claim, expireDead, release } from './lease.ts';
 
 export type Decided =
   | { readonly ok: true; readonly events: readonly RecordedEvent[] }
@@ -35,6 +35,7 @@ function carryOut(draft: Draft, command: Command): void {
   if (command.type === 'import') return importRun(draft, command);
   if (!exists)
     refuse('E_INVALID_INPUT_SCHEMA', `unknown run '${draft.state.id}'`, { job_id: draft.state.id });
+  if (isFromOutside(command)) expireDead(draft);
   switch (command.type) {
     case 'add_nodes':
       return addNodes(draft, command);

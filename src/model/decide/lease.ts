@@ -2,7 +2,14 @@ import type { Limits } from '../budget.ts';
 import type { Command, Resume } from '../commands.ts';
 import type { Lease } from '../events.ts';
 import type { Fingerprint } from '../run-spec.ts';
-import { firstOpenDecision, leaseOwner, type Node, type RunState } from '../state.ts';
+import {
+  firstOpenDecision,
+  isTicking,
+  leaseOn,
+  leaseOwner,
+  type Node,
+  type RunState,
+} from '../state.ts';
 import { isTerminal } from '../transitions.ts';
 import { USAGE_KEYS } from '../usage.ts';
 import { checkpointNow, declaredCheckpoint, fitSummary } from './checkpoint.ts';
@@ -50,14 +57,25 @@ function expirePrevious(draft: Draft, node: Node, command: Claim): void {
       existing_lease_id: node.lease.leaseId,
     });
   }
-  const lease: Lease = { ...node.lease, epoch: node.epoch };
-  draft.emit({
-    type: 'node_released',
-    node: node.spec.id,
-    lease,
-    cause: 'expired',
-    seenMs: ctx.lease.seenMs,
-  });
+  expire(draft, node);
+}
+
+/**
+ * Before a command from outside is carried out: a worker that is dead by the store's word lets go, so that no time after
+ * it was last seen is billed by what is recorded next (I7).
+ */
+export function expireDead(draft: Draft): void {
+  const { state, ctx } = draft;
+  const root = state.nodes.get(state.spec.rootId);
+  if (root !== undefined && ctx.lease?.live === false && isTicking(state)) expire(draft, root);
+}
+
+/** Ends a lease that has run out, as of when its holder was last seen. */
+export function expire(draft: Draft, node: Node): void {
+  const lease = leaseOn(node);
+  const seenMs = draft.ctx.lease?.seenMs;
+  if (lease === undefined || seenMs === undefined) return;
+  draft.emit({ type: 'node_released', node: node.spec.id, lease, cause: 'expired', seenMs });
 }
 
 function environmentFits(draft: Draft, command: Claim): boolean {
@@ -173,7 +191,7 @@ export function release(draft: Draft, command: Extract<Command, { type: 'release
   const { state } = draft;
   const node = state.nodes.get(command.node);
   const left = command.node === state.spec.rootId ? state.rootLease : undefined;
-  const lease: Lease | undefined = node?.lease === undefined ? left : { ...node.lease, epoch: node.epoch };
+  const lease = (node === undefined ? undefined : leaseOn(node)) ?? left;
   if (lease === undefined || (left === undefined && isTerminal(state.standing))) return;
   if (lease.epoch !== command.epoch) {
     refuse('E_LEASE_CONFLICT', `the lease on '${command.node}' is held by ${lease.worker}`, {
