@@ -194,14 +194,10 @@ export class Driver {
    */
   async #write(command: Command): Promise<Executed> {
     const { runId } = this.#lease;
-    const node =
-      'node' in command && command.node !== undefined
-        ? this.#engine.peek(runId)?.nodes.get(command.node)
-        : undefined;
-    if (node?.state !== 'canceled' && !this.#keeper.holds()) {
-      throw new ReeveError('E_LEASE_CONFLICT', `the lease on run ${runId} has run out`, { job_id: runId });
-    }
-    return this.#engine.execute(runId, command);
+    const id = 'node' in command ? command.node : undefined;
+    const isLeftover = (): boolean =>
+      id !== undefined && this.#engine.peek(runId)?.nodes.get(id)?.state === 'canceled';
+    return this.#engine.execute(runId, command, () => isLeftover() || this.#keeper.holds());
   }
 
   async #perform(id: string, executorName: string | undefined): Promise<void> {

@@ -77,9 +77,11 @@ export class Engine {
 
   /**
    * Carries out a command and resolves once its events are durable.
-   * @throws ReeveError with the refusal's code; E_STORE_* when the store fails (then nothing was recorded).
+   * @param mayStill Asked right before each decision: a worker whose lease ran out meanwhile must not decide again.
+   * @throws ReeveError with the refusal's code; E_LEASE_CONFLICT when it may not any more; E_STORE_* when the store
+   * fails: then either nothing was recorded, or its answer was lost.
    */
-  async execute(runId: string, command: Command): Promise<Executed> {
+  async execute(runId: string, command: Command, mayStill?: () => boolean): Promise<Executed> {
     for (let tries = 0; tries < TRIES_MAX; tries += 1) {
       const hot = this.#hot.get(runId) ?? (await this.#load(runId));
       const held = this.#heldBy(hot, command);
@@ -91,6 +93,8 @@ export class Engine {
         random: () => this.chance.random(),
         ...(lease === undefined ? {} : { lease }),
       };
+      if (mayStill?.() === false)
+        throw new ReeveError('E_LEASE_CONFLICT', `the lease on run ${runId} has run out`, { job_id: runId });
       // From here to the push nothing is awaited: decisions on one run are made one after the other.
       const decided = decide(hot.state, command, ctx);
       if (!decided.ok || decided.events.length === 0) {

@@ -82,10 +82,9 @@ function leftoverChanges(state: RunState, changes: readonly WorkChange[]): reado
 function leftoverWork(state: RunState): readonly ExpectedWork[] {
   const dueMs = state.lastAtMs;
   const { rootId } = state.spec;
-  if (state.rootLease !== undefined) return [{ node: rootId, state: 'leased', ...state.rootLease, dueMs }];
-  const held = [...state.live.keys()].flatMap((id): ExpectedWork[] => {
+  const held = [...new Set([rootId, ...state.live.keys()])].flatMap((id): ExpectedWork[] => {
     const node = state.nodes.get(id);
-    const lease = node === undefined ? undefined : leaseOn(node);
+    const lease = id === rootId ? state.rootLease : node && leaseOn(node);
     return lease === undefined ? [] : [{ node: id, state: 'leased', ...lease, dueMs }];
   });
   if (held.length > 0) return held;

@@ -206,9 +206,11 @@ export class Worker {
           status.phase === 'finished'
             ? ({ type: 'finish', ...attempt, outcome: status.outcome, usage: status.usage } as const)
             : ({ type: 'interrupt', ...attempt, found: status.phase, reason: 'the run is over' } as const);
-        await engine.execute(runId, end).catch(ignoreLostRace);
-        // A fence is left standing: whoever was to submit the work may still come.
-        if (status.phase !== 'not_started') await executor.forget(ref).catch(() => undefined);
+        const executed = await engine.execute(runId, end).catch(ignoreLostRace);
+        // A fence is left standing: whoever was to submit the work may still come. Of what somebody else has recorded
+        // it is not sure here that it is stored already (I5).
+        if (executed !== undefined && status.phase !== 'not_started')
+          await executor.forget(ref).catch(() => undefined);
         return;
       }
     }
@@ -265,6 +267,6 @@ function isRemoved(error: unknown): boolean {
   return error instanceof ReeveError && error.code === 'E_INVALID_INPUT_SCHEMA';
 }
 
-function ignoreLostRace(error: unknown): void {
+function ignoreLostRace(error: unknown): undefined {
   if (!isLostRace(error)) throw error;
 }

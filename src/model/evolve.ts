@@ -277,7 +277,7 @@ function settle(state: RunState, id: string, settled: SettledState, seq: number)
   const node = state.nodes.get(id);
   if (node === undefined) return;
   const { index } = node;
-  if (id === state.spec.rootId) state.rootLease = leaseOn(node);
+  if (id === state.spec.rootId) state.rootLease = leaseOn(node) ?? state.rootLease;
   state.ready.delete(id);
   if (node.live !== undefined) {
     put(state, { ...node, state: 'canceled' });

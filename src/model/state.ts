@@ -222,7 +222,12 @@ export function awaitsDecision(state: RunState, node: Node): boolean {
   if (state.openDecisions === 0 || id === state.spec.rootId || !isPlan(node.spec)) return false;
   for (const table of [state.ready, state.live])
     for (const key of table.keys()) if (leaseOwner(state, key) === id) return false;
-  return true;
+  if (isUndecided(state, node)) return true;
+  for (const key of state.nodes.keys()) {
+    const inside = state.nodes.get(key);
+    if (inside !== undefined && isGated(state, inside) && leaseOwner(state, key) === id) return true;
+  }
+  return false;
 }
 
 /** The oldest decision without an approval. */

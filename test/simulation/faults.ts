@@ -5,7 +5,8 @@ import { Random } from './random.ts';
 export type CallKind = 'commit' | 'load' | 'read' | 'renew' | 'blob' | 'executor' | 'turn';
 
 const STORE: readonly CallKind[] = ['commit', 'load', 'read', 'renew', 'blob'];
-const ANY: readonly CallKind[] = [...STORE, 'executor', 'turn'];
+const OUT: readonly CallKind[] = [...STORE, 'executor'];
+const ANY: readonly CallKind[] = [...OUT, 'turn'];
 
 /** Each kind of fault, how often, and at which calls it can happen. */
 const KINDS = {
@@ -18,9 +19,9 @@ const KINDS = {
   /** The call has its effect, and its answer is an error. */
   errorAfter: { weight: 10, at: ['commit', 'renew', 'blob'] },
   /** The call takes effect late; the process goes on with other things. */
-  late: { weight: 10, at: ANY },
+  late: { weight: 10, at: OUT },
   /** It takes effect at once, and the answer comes late. */
-  slowAnswer: { weight: 8, at: ANY },
+  slowAnswer: { weight: 8, at: OUT },
   /** It takes effect a second time, later. */
   twice: { weight: 6, at: ['commit', 'renew'] },
   /** SIGSTOP in the middle of the call, and SIGCONT later. */

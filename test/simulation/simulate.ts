@@ -1,15 +1,91 @@
+/**
+ * npm run simulate -- [--seeds N] [--from S] [--operations K] [--minutes M] [--jobs J] [--failures F] [--no-shrink]
+ *
+ * Lives one world per seed and says what it found. Ends with 1 when an invariant did not hold.
+ */
+import { parseArgs } from 'node:util';
+import { runFleet, type Totals } from './fleet.ts';
+import { shrink } from './shrink.ts';
 import { simulate } from './simulation.ts';
-const [from = '1', count = '20'] = process.argv.slice(2);
-const t = performance.now();
-let steps = 0, checks=0, bad = 0, faults=0;
-const types: Record<string, number> = {}; const ends: Record<string, number> = {};
-const rules: Record<string, number> = {};
-for (let seed = Number(from); seed < Number(from) + Number(count); seed++) {
-  const o = await simulate(seed);
-  steps += o.steps; checks += o.checks; faults += o.faults;
-  for (const [k, v] of Object.entries(o.eventTypes)) types[k] = (types[k] ?? 0) + v;
-  for (const e of o.ends) ends[e] = (ends[e] ?? 0) + 1;
-  if (o.violation) { bad++; const m = o.violation.message.slice(0, 110).replace(/\d+/g,'#'); rules[m] = (rules[m] ?? 0) + 1; if (Number(count) < 4) { console.log(o.trace.join('\n')); console.log(seed, o.violation.stack) } else console.log(seed, o.violation.message.slice(0, 260)); }
+
+const TRACE_LINES = 60;
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string' },
+    from: { type: 'string', default: '1' },
+    operations: { type: 'string' },
+    minutes: { type: 'string' },
+    jobs: { type: 'string' },
+    failures: { type: 'string', default: '1' },
+    'no-shrink': { type: 'boolean', default: false },
+    /** A single seed, with its whole trace. */
+    seed: { type: 'string' },
+  },
+});
+
+/** @throws TypeError for an argument that is no whole number above 0. */
+function count(name: 'seeds' | 'from' | 'operations' | 'minutes' | 'jobs' | 'failures' | 'seed'): number | undefined {
+  const text = values[name];
+  if (text === undefined) return undefined;
+  const number = Number(text);
+  if (!Number.isSafeInteger(number) || number < 1) throw new TypeError(`--${name} must be a whole number above 0, not ${text}`);
+  return number;
 }
-const s = (performance.now() - t) / 1000;
-console.log({ steps, perSeed: steps / Number(count), checks, faults, bad, s, perSecond: steps / s, types, ends, rules });
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+async function explain(seed: number): Promise<void> {
+  const { violation, trace } = await simulate(seed);
+  if (violation === undefined) return say(`seed ${seed}: every invariant holds`);
+  say(`\nseed ${seed} breaks ${violation.rule}\n${violation.stack.split('\n').slice(0, 12).join('\n')}`);
+  if (values['no-shrink']) {
+    say(trace.slice(-TRACE_LINES).join('\n'));
+  } else {
+    const { replay, outcome, tries } = await shrink(seed, violation.rule);
+    say(`\nthe last operations of the smallest world that shows it (${tries} replays):`);
+    say(outcome.trace.slice(-TRACE_LINES).join('\n'));
+    say('\nwhat it takes:');
+    for (const { id, slot, call, kind, ms } of replay.faults) say(`  ${id}: ${kind} at call ${call} of ${slot}, ${ms} ms`);
+    for (const { id, atMs, slot, kind, run } of replay.deeds) say(`  ${id}: ${slot} does '${kind}' to r${run} at ${atMs / 1000} s`);
+    say(`\n${outcome.violation?.message ?? ''}`);
+  }
+  say(`\nagain: npm run simulate -- --seed ${seed}`);
+}
+
+function report(totals: Totals, seconds: number): void {
+  const { seeds, steps, checks, faults, events, failures } = totals;
+  const rate = Math.round(steps / seconds);
+  say(
+    `simulation: ${seeds} seeds, ${steps} operations (${rate}/s), ${events} events, ${faults} faults, ` +
+      `${checks} checks of I1 to I8 and liveness, ${failures.length} failures, ${seconds.toFixed(0)} s`,
+  );
+}
+
+const single = count('seed');
+if (single !== undefined) {
+  await explain(single);
+} else {
+  const [minutes, seeds, operations, jobs] = [count('minutes'), count('seeds'), count('operations'), count('jobs')];
+  const startMs = performance.now();
+  const isBounded = minutes !== undefined || operations !== undefined;
+  const totals = await runFleet({
+    from: count('from') ?? 1,
+    failuresMax: count('failures') ?? 1,
+    ...(seeds === undefined && isBounded ? {} : { seeds: seeds ?? 100 }),
+    ...(operations === undefined ? {} : { operations }),
+    ...(minutes === undefined ? {} : { deadlineMs: startMs + minutes * 60_000 }),
+    ...(jobs === undefined ? {} : { jobs }),
+  });
+  const seconds = (performance.now() - startMs) / 1000;
+  for (const { seed, violation } of totals.failures.slice(1))
+    say(`seed ${seed} breaks ${violation?.message.split('\n')[0] ?? ''}`);
+  const [first] = totals.failures;
+  if (first !== undefined) {
+    await explain(first.seed);
+    process.exitCode = 1;
+  }
+  report(totals, seconds);
+}

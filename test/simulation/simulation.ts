@@ -80,7 +80,8 @@ class Simulation {
   readonly #lives = new Map<string, number>();
   readonly #processes = new Map<string, { process: SimProcess; engine: Engine }>();
   #isRough = true;
-  #busyDeeds = 0;
+  /** Commands under way, by process: what is decided in a process is seen there before it is stored. */
+  readonly #underWay = new Map<string, number>();
 
   constructor(seed: number, workload: Workload, replay: Replay, traceLines: number) {
     this.#seed = seed;
@@ -307,11 +308,12 @@ class Simulation {
     const { process, engine } = this.#client(deed.slot);
     if (!process.isAlive) return;
     this.#trace.add(process.name, `${deed.id} ${deed.kind} r${deed.run}`);
-    this.#busyDeeds += 1;
     process.deliver(() => {
-      void this.#carryOut(deed, process, engine).catch((error: unknown) => {
-        this.#wrong('liveness', `${deed.kind} failed: ${(error as Error).stack}`);
-      });
+      const { name } = process;
+      this.#underWay.set(name, (this.#underWay.get(name) ?? 0) + 1);
+      void this.#carryOut(deed, process, engine)
+        .catch((error: unknown) => this.#wrong('liveness', `${deed.kind} failed: ${(error as Error).stack}`))
+        .finally(() => this.#underWay.set(name, (this.#underWay.get(name) ?? 0) - 1));
     });
   }
 
@@ -340,7 +342,7 @@ class Simulation {
           this.#expected(error, process);
           return;
         }
-        if (deed.kind === 'look') return this.#compare(state);
+        if (deed.kind === 'look') return this.#compare(process, state);
         const command = commandOf(deed, state);
         if (command !== undefined) await this.#execute(engine, id, command, deed.id);
       }
@@ -348,7 +350,8 @@ class Simulation {
   }
 
   /** What a reader sees has happened: nothing of it is taken back. */
-  #compare(state: RunState): void {
+  #compare({ name }: SimProcess, state: RunState): void {
+    if ((this.#underWay.get(name) ?? 0) > 1) return;
     const known = this.#auditor.stateOf(state.id);
     if (known !== undefined && known.version < state.version)
       this.#wrong('I1', `a reader of ${state.id} sees event ${state.version}, and ${known.version} are stored`);
@@ -364,9 +367,11 @@ class Simulation {
     raises: boolean,
   ): Promise<void> {
     const worker = this.#workerOf(process, engine);
+    let isClaimed = false;
     try {
       const resume = { by, reason: 'go on', ...(raises ? { limits: UNLIMITED } : {}) };
       const claimed = await worker.claim(id, undefined, resume);
+      isClaimed = true;
       if (claimed === undefined || isTerminal(claimed.state.standing)) return;
       if (drives) {
         await worker.drive(claimed.lease, process.terminate.signal);
@@ -376,7 +381,7 @@ class Simulation {
       await engine.execute(id, { type: 'release', node, epoch, cause: 'released', seenMs: process.clock.nowMs() });
     } catch (error) {
       this.#expected(error, process);
-      if (isRefusal(error)) this.#auditor.refused(id, by);
+      if (isRefusal(error) && !isClaimed) this.#auditor.refused(id, by);
     }
   }
 
@@ -408,8 +413,9 @@ class AuditedEngine extends Engine {
     this.#auditor = auditor;
   }
 
-  override async execute(runId: string, command: Command): Promise<Executed> {
-    const executed = await super.execute(runId, command);
+  override async execute(...asked: Parameters<Engine['execute']>): Promise<Executed> {
+    const [runId] = asked;
+    const executed = await super.execute(...asked);
     this.#auditor.acknowledged(runId, executed);
     return executed;
   }
@@ -433,7 +439,8 @@ function isRefusal(error: unknown): boolean {
 function isAtRest(state: RunState, isLeased: boolean): boolean {
   if (isTerminal(state.standing)) return state.live.size === 0;
   if (isLeased) return false;
-  if (state.standing.phase === 'held') return true;
+  const { phase } = state.standing;
+  if (phase === 'held' || (phase === 'queued' && state.openDecisions > 0)) return true;
   return state.openDecisions > 0 && state.ready.size === 0 && state.live.size === 0;
 }
 

@@ -1,0 +1,487 @@
+/** Faults that are planted in the engine, one at a time: a simulation that does not find them is not worth its time. */
+
+export interface Mutant {
+  readonly file: string;
+  /** Occurs exactly once in the file. */
+  readonly find: string;
+  readonly replace: string;
+  readonly says: string;
+}
+
+export const MUTANTS: readonly Mutant[] = [
+  // --- engine: commands and commits
+  {
+    file: 'src/engine/engine.ts',
+    find: "return (await this.#queue.push(commit)) === 'ok';",
+    replace: 'void this.#queue.push(commit).catch(() => undefined); return true;',
+    says: 'answers before the commit is stored',
+  },
+  {
+    file: 'src/engine/engine.ts',
+    find: "return (await this.#queue.push(commit)) === 'ok';",
+    replace: 'await this.#queue.push(commit); return true;',
+    says: 'takes a conflict for success',
+  },
+  {
+    file: 'src/engine/engine.ts',
+    find: '    } catch (error) {\n      this.#drop(runId, hot);\n      throw error;',
+    replace: '    } catch (error) {\n      throw error;',
+    says: 'keeps a run in memory after its commit failed',
+  },
+  {
+    file: 'src/engine/engine.ts',
+    find: 'return { events: decided.events, state: hot.state };\n      this.#drop(runId, hot);',
+    replace: 'return { events: decided.events, state: hot.state };',
+    says: 'decides again on the state that met a conflict',
+  },
+  {
+    file: 'src/engine/engine.ts',
+    find: '        if (await this.#isStale(runId, hot)) continue;\n',
+    replace: '',
+    says: 'refuses on what is in memory, without looking at the store',
+  },
+  {
+    file: 'src/engine/engine.ts',
+    find: 'if (known !== undefined && known.state.version >= (loaded?.head.version ?? 0)) return known;',
+    replace: '',
+    says: 'loads a run over one that others have built on',
+  },
+  {
+    file: 'src/engine/engine.ts',
+    find: 'version > hot.state.version;',
+    replace: 'false;',
+    says: 'does not see that a run with commits under way is behind',
+  },
+  {
+    file: 'src/engine/engine.ts',
+    find: '(version !== hot.state.version || (head !== undefined && head.hash !== hot.hash))',
+    replace: 'version !== hot.state.version',
+    says: 'takes another history of the same length for its own',
+  },
+  {
+    file: 'src/engine/engine.ts',
+    find: 'hot.pending === 0 &&',
+    replace: 'hot.pending >= 0 &&',
+    says: 'drops what is being committed because the store is behind it',
+  },
+  {
+    file: 'src/engine/engine.ts',
+    find: 'return { live: untilMs > this.clock.nowMs(), seenMs: Math.max(0, untilMs - held.ttlMs) };',
+    replace: 'return { live: false, seenMs: Math.max(0, untilMs - held.ttlMs) };',
+    says: 'takes every lease for one that ran out',
+  },
+  {
+    file: 'src/engine/engine.ts',
+    find: 'return { live: untilMs > this.clock.nowMs(), seenMs: Math.max(0, untilMs - held.ttlMs) };',
+    replace: 'return { live: true, seenMs: Math.max(0, untilMs - held.ttlMs) };',
+    says: 'takes no lease for one that ran out',
+  },
+  {
+    file: 'src/engine/engine.ts',
+    find: 'if (!isClaim && !isFromOutside(command)) return undefined;',
+    replace: 'if (!isClaim) return undefined;',
+    says: 'commands from outside bill the time after the worker died',
+  },
+  {
+    file: 'src/engine/engine.ts',
+    find: '        await spilled;\n',
+    replace: '',
+    says: 'commits an event before its payload is stored',
+  },
+  {
+    file: 'src/engine/engine.ts',
+    find: '    state.fresh.length = 0;\n    const head',
+    replace: '    const head',
+    says: 'offers again what became ready long ago',
+  },
+  {
+    file: 'src/engine/engine.ts',
+    find: '? await this.store.events(head.id, 0, head.version)',
+    replace: '? loaded.tail',
+    says: 'reads only the events after a snapshot that cannot be read',
+  },
+  {
+    file: 'src/engine/commit-queue.ts',
+    find: 'expectedHash: group.commit.expectedHash,',
+    replace: '',
+    says: 'a merged commit names the hash of its last part',
+  },
+  {
+    file: 'src/engine/commit-queue.ts',
+    find: 'work: [...group.commit.work, ...commit.work],',
+    replace: '',
+    says: 'a merged commit loses the work rows of its first part',
+  },
+  {
+    file: 'src/engine/commit-queue.ts',
+    find: 'events: [...group.commit.events, ...commit.events],',
+    replace: 'events: [...commit.events, ...group.commit.events],',
+    says: 'a merged commit turns the order of events around',
+  },
+  {
+    file: 'src/engine/commit-queue.ts',
+    find: 'const snapshot = commit.snapshot ?? group.commit.snapshot;',
+    replace: 'const snapshot = commit.snapshot === undefined ? group.commit.snapshot && { ...group.commit.snapshot, version: commit.head.version } : commit.snapshot;',
+    says: 'an older snapshot goes under a newer version',
+  },
+  {
+    file: 'src/engine/commit-queue.ts',
+    find: "const result = results[at] ?? 'conflict';",
+    replace: "const result = results[0] ?? 'conflict';",
+    says: 'gives everybody the answer of the first',
+  },
+  {
+    file: 'src/engine/commit-queue.ts',
+    find: '    this.#running = false;\n',
+    replace: '',
+    says: 'the queue never starts again',
+  },
+  // --- engine: work rows
+  {
+    file: 'src/engine/work-changes.ts',
+    find: "changes.push({ op: 'park', parked });\n        break;\n      default:",
+    replace: 'break;\n      default:',
+    says: 'a phase that changes leaves the rows as they are',
+  },
+  {
+    file: 'src/engine/work-changes.ts',
+    find: "return phase === 'held' ||",
+    replace: 'return',
+    says: 'held runs are offered to workers',
+  },
+  {
+    file: 'src/engine/work-changes.ts',
+    find: "if (isIdle(state, event.node)) changes.push({ op: 'drop', node: event.node });\n        else ",
+    replace: '',
+    says: 'a node that nobody should claim is offered when it is let go',
+  },
+  {
+    file: 'src/engine/work-changes.ts',
+    find: "return state.live.size === 0 ? [{ op: 'clear' }] : leftoverChanges(state, changes);",
+    replace: "return [{ op: 'clear' }];",
+    says: 'nobody is called to stop what runs on after the end',
+  },
+  {
+    file: 'src/engine/work-changes.ts',
+    find: 'untilMs: nowMs + ttlMs,',
+    replace: 'untilMs: nowMs,',
+    says: 'a lease ends as it begins',
+  },
+  {
+    file: 'src/engine/work-changes.ts',
+    find: 'if (node.live !== undefined) return true;',
+    replace: '',
+    says: 'a node with an attempt that nobody watches is not offered',
+  },
+  {
+    file: 'src/engine/work-changes.ts',
+    find: 'node.waiting === 0 && !awaitsDecision(state, node)',
+    replace: 'node.waiting === 0',
+    says: 'a plan that waits for an approval is offered for ever',
+  },
+  // --- engine: leases
+  {
+    file: 'src/engine/lease-keeper.ts',
+    find: 'if (!this.#lost && this.#engine.clock.nowMs() >= this.#untilMs) this.#lose();',
+    replace: '',
+    says: 'who slept past the lease does not notice',
+  },
+  {
+    file: 'src/engine/lease-keeper.ts',
+    find: 'if (await this.#engine.store.renew(runId, node, epoch, untilMs)) this.#untilMs = untilMs;',
+    replace: 'await this.#engine.store.renew(runId, node, epoch, untilMs); this.#untilMs = untilMs; if (true) continue;',
+    says: 'a renewal that is refused counts',
+  },
+  {
+    file: 'src/engine/lease-keeper.ts',
+    find: 'await this.#engine.clock.sleep(ttlMs / 3, signal);',
+    replace: 'await this.#engine.clock.sleep(ttlMs * 3, signal);',
+    says: 'renews when it is too late',
+  },
+  // --- engine: drivers
+  {
+    file: 'src/engine/driver.ts',
+    find: "const { events } = await starting;\n",
+    replace: 'void starting.catch(() => undefined); const events: readonly RecordedEvent[] = live === undefined ? (await starting).events : [{ seq: 0, atMs: 0, event: { type: \'attempt_started\', node: id, attempt: live.attempt, epoch, executor: live.executor, effectKey: live.effectKey, argumentsHash: \'\', reserved: live.reserved } }];\n',
+    says: 'begins the effect while its intent is being stored',
+  },
+  {
+    file: 'src/engine/driver.ts',
+    find: "if (!this.#keeper.holds()) return; // the intent",
+    replace: '// the intent',
+    says: 'begins an effect after its lease ran out',
+  },
+  {
+    file: 'src/engine/driver.ts',
+    find: "if (recorded) await executor.forget(ref)",
+    replace: 'await executor.forget(ref)',
+    says: 'forgets an effect whose end is not on record',
+  },
+  {
+    file: 'src/engine/driver.ts',
+    find: "return this.#interrupt(ref, 'not_started', 'it was never started');",
+    replace: "await this.#interrupt(ref, 'not_started', 'it was never started'); const live = this.#engine.peek(this.#lease.runId); void live; await [...this.#options.executors.values()][0]?.forget({ executor: 'x', effectKey: `${this.#lease.runId}.${live?.nodes.get(id)?.index ?? 0}.${attempt}` }); return;",
+    says: 'takes the fence away that keeps a late submission out',
+  },
+  {
+    file: 'src/engine/driver.ts',
+    find: "if (isTerminal(state.standing)) return 'done';",
+    replace: '',
+    says: 'does not see that the run is over',
+  },
+  {
+    file: 'src/engine/driver.ts',
+    find: "if (state.standing.phase !== 'running') return 'held';",
+    replace: '',
+    says: 'does not see that the run is held',
+  },
+  {
+    file: 'src/engine/driver.ts',
+    find: "if (end !== 'lost') await this.#release();",
+    replace: '',
+    says: 'keeps the lease when it goes',
+  },
+  {
+    file: 'src/engine/driver.ts',
+    find: 'node !== undefined && awaitsDecision(state, node)',
+    replace: 'node !== undefined && isDueForever(node)',
+    says: 'waits for approvals with the lease in its hand',
+  },
+  {
+    file: 'src/engine/driver.ts',
+    find: "if (!this.#working.has(id) && leaseOwner(state, id) === this.#lease.node)",
+    replace: 'if (false)',
+    says: 'does not take over attempts of the worker before it',
+  },
+  {
+    file: 'src/engine/driver.ts',
+    find: "const outcome = status.outcome === 'timed_out' && wallLeft === 0 ? 'over_budget' : status.outcome;",
+    replace: "const outcome = status.outcome === 'failed' ? 'succeeded' : status.outcome;",
+    says: 'takes failure for success',
+  },
+  {
+    file: 'src/engine/driver.ts',
+    find: "await this.#interrupt({ node: id, attempt, epoch: this.#lease.epoch }, status.phase, status.reason);",
+    replace: "await this.#interrupt({ node: id, attempt, epoch: this.#lease.epoch }, 'not_started', status.reason);",
+    says: 'takes an unknown outcome for one that never began',
+  },
+  {
+    file: 'src/engine/driver.ts',
+    find: "if (all || effect.isUnheard || state?.nodes.get(id)?.state === 'canceled') await this.#stop(effect);",
+    replace: 'if (all) await this.#stop(effect);',
+    says: 'does not stop children whose composite has ended',
+  },
+  {
+    file: 'src/engine/executor-calls.ts',
+    find: 'if (failures >= FAILURES_MAX) throw executorFailure(executor, ref, why);',
+    replace: 'throw why;',
+    says: 'an executor that fails once ends the worker',
+  },
+  {
+    file: 'src/engine/worker.ts',
+    find: '      if (isTerminal(state.standing)) {\n        await this.stopLeftovers(row.runId);\n        return true;\n      }\n',
+    replace: '',
+    says: 'no worker stops what is left of a run that is over',
+  },
+  {
+    file: 'src/engine/worker.ts',
+    find: 'const limit = room + refused.size + driving.size;',
+    replace: 'const limit = room;',
+    says: 'work that is refused hides the work behind it',
+  },
+  {
+    file: 'src/engine/worker.ts',
+    find: "await executor.cancel(ref, 'canceled').catch(",
+    replace: 'await Promise.resolve().catch(',
+    says: 'waits for leftovers without stopping them',
+  },
+  // --- model: attempts
+  {
+    file: 'src/model/decide/attempt.ts',
+    find: 'if (owner?.lease === undefined || owner.epoch !== epoch) leaseConflict(state, owner);',
+    replace: '',
+    says: 'a stale epoch may write',
+  },
+  {
+    file: 'src/model/decide/attempt.ts',
+    find: 'if (node?.live?.attempt !== ref.attempt) {',
+    replace: 'if (node?.live === undefined) {',
+    says: 'an attempt that is over may write on the one after it',
+  },
+  {
+    file: 'src/model/decide/attempt.ts',
+    find: '  if (node.live !== undefined) {\n    refuse(',
+    replace: '  if (Math.random() > 2) {\n    refuse(',
+    says: 'a second attempt starts beside a live one',
+  },
+  {
+    file: 'src/model/decide/attempt.ts',
+    find: 'const attempt = node.attempt + 1;',
+    replace: 'const attempt = Math.max(1, node.attempt);',
+    says: 'a retry has the number of the attempt before',
+  },
+  {
+    file: 'src/model/decide/attempt.ts',
+    find: 'if (over.length > 0) return holdForBudget(draft, over);\n  const attempt',
+    replace: 'const attempt',
+    says: 'starts what the budget does not allow',
+  },
+  {
+    file: 'src/model/decide/attempt.ts',
+    find: 'if (!approved(draft, node, hash)) return;',
+    replace: '',
+    says: 'starts without the approval it needs',
+  },
+  {
+    file: 'src/model/decide/attempt.ts',
+    find: "if (isGated(state, node)) requireApproval(state, node.gate ?? 0);",
+    replace: '',
+    says: 'starts before the decision about it is approved',
+  },
+  {
+    file: 'src/model/decide/attempt.ts',
+    find: "if (canceled || found === 'not_started' || spec.onInterrupt === 'rerun')",
+    replace: 'if (canceled || found)',
+    says: 'reruns silently what may not be rerun',
+  },
+  {
+    file: 'src/model/decide/attempt.ts',
+    find: "...(node.ran > 0 ? { retries: 1 } : {})",
+    replace: '',
+    says: 'retries cost nothing',
+  },
+  {
+    file: 'src/model/decide/attempt.ts',
+    find: 'subtractUsage(end.usage, live.charged)',
+    replace: 'end.usage',
+    says: 'the total counts charges twice',
+  },
+  {
+    file: 'src/model/decide/attempt.ts',
+    find: 'const base = addUsage(NO_USAGE, reportedUsage(reported));',
+    replace: 'const base = addUsage(NO_USAGE, reported);',
+    says: 'believes any usage that is reported',
+  },
+  {
+    file: 'src/model/decide/attempt.ts',
+    find: "if (undecided) holdIfPossible(draft, 'decision');",
+    replace: '',
+    says: 'goes past the decisions inside a composite',
+  },
+  // --- model: leases, decisions, conclusions
+  {
+    file: 'src/model/decide/lease.ts',
+    find: 'if (ctx.lease?.live !== false) {',
+    replace: 'if (ctx.lease === undefined) {',
+    says: 'takes a lease that is held',
+  },
+  {
+    file: 'src/model/decide/lease.ts',
+    find: "epoch: node.epoch + 1 };\n  draft.emit({ type: 'node_assigned'",
+    replace: "epoch: Math.max(1, node.epoch) };\n  draft.emit({ type: 'node_assigned'",
+    says: 'a new lease has the epoch of the old one',
+  },
+  {
+    file: 'src/model/decide/lease.ts',
+    find: "if (standing.phase !== 'running') requireApprovals(state);",
+    replace: '',
+    says: 'resumes over an open decision',
+  },
+  {
+    file: 'src/model/decide/lease.ts',
+    find: '  if (lease.epoch !== command.epoch) {',
+    replace: '  if (lease.epoch < 0) {',
+    says: 'lets go of the lease of somebody else',
+  },
+  {
+    file: 'src/model/decide/lease.ts',
+    find: '  if (isRoot) concludeAll(draft);\n  else conclude(draft, command.node);',
+    replace: '',
+    says: 'nothing is concluded when a run is resumed',
+  },
+  {
+    file: 'src/model/decide/decision.ts',
+    find: 'if (command.binds !== undefined && command.binds !== decision.binds) {',
+    replace: 'if (command.binds === null) {',
+    says: 'approves something else than what was reviewed',
+  },
+  {
+    file: 'src/model/decide/conclude.ts',
+    find: 'const done = node.childrenSettled === node.children && node.undecided === 0;',
+    replace: 'const done = node.childrenSettled === node.children;',
+    says: 'a plan ends before its last decision is approved',
+  },
+  {
+    file: 'src/model/decide/conclude.ts',
+    find: 'if (state.openDecisions === 0 || state.ready.size > 0 || state.live.size > 0) return;',
+    replace: 'return;',
+    says: 'a run in which all waits for a decision is not held',
+  },
+  {
+    file: 'src/model/transitions.ts',
+    find: "    case 'canceled':\n      return false;",
+    replace: "    case 'canceled':\n      return to.phase === 'held' || to.phase === 'canceled';",
+    says: 'a run that is over can be held or canceled',
+  },
+  // --- model: the fold
+  {
+    file: 'src/model/evolve.ts',
+    find: "Math.min(event.seenMs, recorded.atMs)",
+    replace: 'recorded.atMs',
+    says: 'the time after a worker died is billed',
+  },
+  {
+    file: 'src/model/evolve.ts',
+    find: 'state.reserved = subtractUsage(state.reserved, live.reserved);',
+    replace: '',
+    says: 'reservations are never given back',
+  },
+  {
+    file: 'src/model/evolve.ts',
+    find: 'state.used = addUsage(state.used, subtractUsage(event.usage, live.charged));',
+    replace: 'state.used = addUsage(state.used, event.usage);',
+    says: 'what was charged is charged again at the end',
+  },
+  {
+    file: 'src/model/evolve.ts',
+    find: '    state.ready.delete(node);\n  }\n}',
+    replace: '  }\n}',
+    says: 'what waits for its approval stays ready',
+  },
+  {
+    file: 'src/model/evolve.ts',
+    find: "if (node.spec.kind === 'composite') cancelBelow(state, id, seq);",
+    replace: '',
+    says: 'what is below a composite outlives it',
+  },
+  {
+    file: 'src/model/evolve.ts',
+    find: "if (settled === 'succeeded' && !isDecision) release(state, id);",
+    replace: 'release(state, id);',
+    says: 'a failed step releases what needs it',
+  },
+  {
+    file: 'src/model/evolve.ts',
+    find: '    put(state, { ...rest, failures: 0 });',
+    replace: '    put(state, { ...rest, failures: node.failures });',
+    says: 'a resume leaves no retries',
+  },
+  {
+    file: 'src/model/snapshot.ts',
+    find: "  for (const id of stored['live'] as string[]) state.live.set(id, true);\n",
+    replace: '',
+    says: 'a snapshot forgets what is live',
+  },
+  {
+    file: 'src/model/table.ts',
+    find: 'if (!this.has(key)) this.#size += 1;',
+    replace: 'this.#size += 1;',
+    says: 'a table counts what it replaces',
+  },
+  {
+    file: 'src/model/decide/draft.ts',
+    find: 'atMs: Math.max(atMs, this.state.lastAtMs)',
+    replace: 'atMs',
+    says: 'a clock that is behind turns time back',
+  },
+];
