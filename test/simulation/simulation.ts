@@ -10,6 +10,7 @@ import { sha256 } from '../../src/engine/system.ts';
 import { expectedWork } from '../../src/engine/work-changes.ts';
 import { Worker } from '../../src/engine/worker.ts';
 import type { Command } from '../../src/model/commands.ts';
+import { decide } from '../../src/model/decide/index.ts';
 import { ReeveError } from '../../src/model/errors.ts';
 import type { RunState } from '../../src/model/state.ts';
 import { isTerminal } from '../../src/model/transitions.ts';
@@ -105,7 +106,11 @@ class Simulation {
       machine: this.#machine,
       faults: this.#faults,
       trace: this.#trace,
-      commit: (process, commits) => auditor.commit(process, commits),
+      commit: (process, commits) => {
+        const isExpiry = commits.some(({ events }) => events.some(({ body }) => body.includes('"cause":"expired"')));
+        if (isExpiry && this.#faults.planned === 0) this.#wrong('I4', 'a lease ran out, and nothing was wrong');
+        return auditor.commit(process, commits);
+      },
       isRough: () => this.#isRough,
     };
   }
@@ -386,14 +391,27 @@ class Simulation {
   }
 
   async #execute(engine: Engine, id: string, command: Command, mark: string | undefined): Promise<void> {
+    const versionBefore = this.#auditor.stateOf(id)?.version;
     try {
       const { events } = await engine.execute(id, command);
       if (mark?.startsWith('d') === true && command.type !== 'settle' && 'epoch' in command && events.length > 0)
         this.#wrong('I4', `a stale ${command.type} was carried out`);
     } catch (error) {
       this.#expected(error, undefined);
-      if (isRefusal(error) && mark !== undefined) this.#auditor.refused(id, mark);
+      if (!isRefusal(error) || mark === undefined) return;
+      this.#auditor.refused(id, mark);
+      if (this.#auditor.stateOf(id)?.version === versionBefore) this.#justly(engine, id, command);
     }
+  }
+
+  /** A refusal must follow from what is stored, when that stood still and nothing was under way beside it. */
+  #justly(engine: Engine, id: string, command: Command): void {
+    const state = this.#auditor.stateOf(id);
+    const isAlone = [...this.#underWay.values()].reduce((sum, count) => sum + count, 0) === 1;
+    if (state === undefined || !isAlone) return;
+    const decided = decide(state, command, { nowMs: engine.clock.nowMs(), sha256, random: () => 0.5 });
+    if (decided.ok && decided.events.length > 0)
+      this.#wrong('I3', `${command.type} of ${id} was refused, and the store has nothing against it`);
   }
 
   /** Of all that a command may be answered with, only what was made up or is a refusal by the rules. */

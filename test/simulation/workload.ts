@@ -56,7 +56,7 @@ export function planWorkload(seed: number): Workload {
     concurrency: random.int(1, 3),
   }));
   const clients = Array.from({ length: random.int(1, 2) }, (_, at) => `c${at + 1}`);
-  const isFat = random.oneIn(12);
+  const isFat = random.oneIn(9);
   const runs = Array.from({ length: random.int(1, 3) }, (_, at) => planRun(new Random(seed, 'run', at), `r${at}`, isFat));
   const deeds: Deed[] = runs.map((_, run) => ({
     id: `d-r${run}`,
@@ -68,10 +68,12 @@ export function planWorkload(seed: number): Workload {
   }));
   for (let count = random.int(2, 22), at = 0; at < count; at += 1) {
     const kind = random.oneIn(15) ? 'create' : random.weighed(DEEDS);
+    // Sometimes several at once: what is decided together is committed together.
+    const before = random.oneIn(3) ? deeds.at(-1) : undefined;
     deeds.push({
       id: `d${at}`,
-      atMs: random.int(500, ROUGH_MS - 20_000),
-      slot: random.pick(clients),
+      atMs: before?.atMs ?? random.int(500, ROUGH_MS - 20_000),
+      slot: before?.slot ?? random.pick(clients),
       kind,
       run: random.int(0, runs.length - 1),
       pick: random.int(0, 1000),
