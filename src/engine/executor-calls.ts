@@ -19,12 +19,13 @@ export async function* watchPatiently(
 ): AsyncGenerator<RuntimeStatus, void, undefined> {
   for (let failures = 0; !signal.aborted; ) {
     let why: unknown = 'its watch ended early';
-    const statuses = executor.watch(ref, signal)[Symbol.asyncIterator]();
+    let statuses: AsyncIterator<RuntimeStatus> | undefined;
     try {
       for (;;) {
         // Only the executor's failures are caught: what the reader throws goes to whoever is reading.
         let next: IteratorResult<RuntimeStatus, unknown>;
         try {
+          statuses ??= executor.watch(ref, signal)[Symbol.asyncIterator]();
           next = await statuses.next();
         } catch (cause) {
           why = cause;
@@ -36,7 +37,7 @@ export async function* watchPatiently(
         if (next.value.phase !== 'running') return;
       }
     } finally {
-      await statuses.return?.().catch(() => undefined);
+      await statuses?.return?.().catch(() => undefined);
     }
     if (signal.aborted) return;
     failures += 1;

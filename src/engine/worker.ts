@@ -164,7 +164,10 @@ export class Worker {
       if (isLostRace(error) || isRemoved(error)) return false;
       throw error;
     }
-    if (claimed !== undefined) await this.drive(claimed.lease, signal);
+    if (claimed === undefined) return true;
+    await this.drive(claimed.lease, signal).catch((error: unknown) => {
+      if (!isRemoved(error)) throw error;
+    });
     return true;
   }
 
@@ -262,7 +265,7 @@ function isLostRace(error: unknown): boolean {
   );
 }
 
-/** The run was deleted after its row was read. */
+/** The run was deleted after its row was read, or while it was driven. */
 function isRemoved(error: unknown): boolean {
   return error instanceof ReeveError && error.code === 'E_INVALID_INPUT_SCHEMA';
 }

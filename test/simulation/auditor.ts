@@ -41,6 +41,8 @@ interface Audited {
   readonly intents: Map<string, Intent>;
   /** Words that clients marked their commands with. */
   readonly marks: Set<string>;
+  /** Nodes with an unknown outcome that nobody has looked at since. */
+  readonly unknown: Set<string>;
   isOver: boolean;
 }
 
@@ -178,7 +180,10 @@ export class Auditor {
       this.#billed(run, recorded, leases);
       run.ledger.accept(structuredClone(recorded));
       this.#honest(run, recorded);
+      this.#looked(run, recorded.event);
+      const { used, lastAtMs } = run.state;
       evolve(run.state, recorded);
+      this.#added(run.state, recorded.event, used.wallMs, lastAtMs);
       this.checks += 6;
       // Two commits of one run may have become one, and the snapshot be of the first.
       if (seq === commit.snapshot?.version) snapshot = encodeSnapshot(run.state);
@@ -277,6 +282,30 @@ export class Auditor {
     }
   }
 
+  /** I5, I8: what may not be rerun waits for a person, and so does a run with open decisions. */
+  #looked({ state, ledger, unknown }: Audited, event: RunEvent): void {
+    if (event.type === 'attempt_ended' && event.outcome === 'unknown') {
+      const node = state.nodes.get(event.node);
+      if (node?.spec.onInterrupt !== 'rerun' && node?.state !== 'canceled') unknown.add(event.node);
+    } else if (event.type === 'attempt_started') {
+      assert.ok(!unknown.has(event.node), `I5: ${event.node} is started again, and nobody has looked what became of it`);
+    } else if (event.type === 'phase_changed' && event.to.phase === 'running') {
+      unknown.clear();
+      for (const [seq, { approved }] of ledger.decisions) assert.ok(approved, `I8: a run goes on and cp_${seq} is open`);
+    }
+  }
+
+  /** I7: an end names what the run has used, a worker's death bills nothing, and who resumes gives new retries. */
+  #added({ used, ready, nodes }: RunState, event: RunEvent, wallBeforeMs: number, lastBeforeMs: number): void {
+    if (event.type === 'node_released' && event.cause === 'expired')
+      assert.ok(used.wallMs - wallBeforeMs <= Math.max(0, event.seenMs - lastBeforeMs), 'I7: time after the last sign of life is billed');
+    if (event.type === 'phase_changed' && event.from.phase === 'held' && event.to.phase === 'running')
+      for (const id of ready.keys()) assert.equal(nodes.get(id)?.failures, 0, `a resume gives ${id} its retries again`);
+    if (event.type !== 'attempt_ended') return;
+    for (const key of ['steps', 'retries', 'toolCalls', 'tokens', 'costMicros'] as const)
+      assert.equal(event.total[key], used[key], `I7: the total of ${key}`);
+  }
+
   /** At the end: nothing that happened is lost, nothing that is recorded is more than happened. */
   settled(): void {
     this.guard('I5', () => {
@@ -308,6 +337,7 @@ function newRun(runId: string): Audited {
     createdAtMs: 0,
     intents: new Map(),
     marks: new Set(),
+    unknown: new Set(),
     isOver: false,
   };
 }

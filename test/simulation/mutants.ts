@@ -298,6 +298,12 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'await Promise.resolve().catch(',
     says: 'waits for leftovers without stopping them',
   },
+  {
+    file: 'src/engine/worker.ts',
+    find: "if (executed !== undefined && status.phase !== 'not_started')",
+    replace: "if (status.phase !== 'not_started')",
+    says: 'forgets leftovers whose end another is just recording',
+  },
   // --- model: attempts
   {
     file: 'src/model/decide/attempt.ts',

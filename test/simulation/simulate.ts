@@ -1,7 +1,9 @@
 /**
  * npm run simulate -- [--seeds N] [--from S] [--operations K] [--minutes M] [--jobs J] [--failures F] [--no-shrink]
+ * npm run simulate -- --seed S
  *
- * Lives one world per seed and says what it found. Ends with 1 when an invariant did not hold.
+ * Lives one world per seed and says what it found. Ends with 1 when an invariant did not hold, or with fewer operations
+ * than `--operations-min`. With `--from-clock` the seeds begin somewhere else each time.
  */
 import { parseArgs } from 'node:util';
 import { runFleet, type Totals } from './fleet.ts';
@@ -13,7 +15,9 @@ const TRACE_LINES = 60;
 const { values } = parseArgs({
   options: {
     seeds: { type: 'string' },
-    from: { type: 'string', default: '1' },
+    from: { type: 'string' },
+    'from-clock': { type: 'boolean', default: false },
+    'operations-min': { type: 'string', default: '1' },
     operations: { type: 'string' },
     minutes: { type: 'string' },
     jobs: { type: 'string' },
@@ -25,7 +29,7 @@ const { values } = parseArgs({
 });
 
 /** @throws TypeError for an argument that is no whole number above 0. */
-function count(name: 'seeds' | 'from' | 'operations' | 'minutes' | 'jobs' | 'failures' | 'seed'): number | undefined {
+function count(name: Exclude<keyof typeof values, 'no-shrink' | 'from-clock'>): number | undefined {
   const text = values[name];
   if (text === undefined) return undefined;
   const number = Number(text);
@@ -72,7 +76,7 @@ if (single !== undefined) {
   const startMs = performance.now();
   const isBounded = minutes !== undefined || operations !== undefined;
   const totals = await runFleet({
-    from: count('from') ?? 1,
+    from: count('from') ?? (values['from-clock'] ? Math.floor(Date.now() / 1000) : 1),
     failuresMax: count('failures') ?? 1,
     ...(seeds === undefined && isBounded ? {} : { seeds: seeds ?? 100 }),
     ...(operations === undefined ? {} : { operations }),
@@ -88,4 +92,8 @@ if (single !== undefined) {
     process.exitCode = 1;
   }
   report(totals, seconds);
+  if (totals.steps < (count('operations-min') ?? 1)) {
+    say(`that is less than the ${values['operations-min']} operations asked for`);
+    process.exitCode = 1;
+  }
 }

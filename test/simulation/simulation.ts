@@ -394,8 +394,11 @@ class Simulation {
     const versionBefore = this.#auditor.stateOf(id)?.version;
     try {
       const { events } = await engine.execute(id, command);
-      if (mark?.startsWith('d') === true && command.type !== 'settle' && 'epoch' in command && events.length > 0)
-        this.#wrong('I4', `a stale ${command.type} was carried out`);
+      if (mark === undefined || events.length === 0) return;
+      // Of what people do only this names an epoch, and never the right one.
+      if ('epoch' in command) this.#wrong('I4', `a stale or early ${command.type} was carried out`);
+      if (command.type === 'approve' && command.binds === 'something else')
+        this.#wrong('I8', 'an approval of something else was taken');
     } catch (error) {
       this.#expected(error, undefined);
       if (!isRefusal(error) || mark === undefined) return;

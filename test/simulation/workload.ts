@@ -3,7 +3,7 @@ import type { Command } from '../../src/model/commands.ts';
 import type { NodeSpec } from '../../src/model/node.ts';
 import type { RunSpec } from '../../src/model/run-spec.ts';
 import type { Limits } from '../../src/model/budget.ts';
-import type { RunState } from '../../src/model/state.ts';
+import { isGated, leaseOwner, type RunState } from '../../src/model/state.ts';
 import { Random } from './random.ts';
 
 export interface PlannedRun {
@@ -26,7 +26,8 @@ export const DEEDS = {
   add: 3,
   forget: 3,
   look: 3,
-  stale: 5,
+  stale: 6,
+  early: 4,
 } as const satisfies Record<string, number>;
 
 /** Something that a person does at some time. */
@@ -210,10 +211,27 @@ export function commandOf(deed: Deed, state: RunState): Command | undefined {
       const node = live[pick % Math.max(1, live.length)];
       const found = node === undefined ? undefined : state.nodes.get(node);
       if (node === undefined || found?.live === undefined || found.state === 'canceled') return undefined;
-      const stale = { node, attempt: found.live.attempt, epoch: found.live.epoch - 1 };
+      const { attempt, epoch } = found.live;
+      const current = state.nodes.get(leaseOwner(state, node))?.epoch ?? epoch;
+      const { rootId } = state.spec;
+      if (pick % 6 === 5)
+        return { type: 'release', node: rootId, epoch: current - 1, cause: 'released', seenMs: 0 };
+      const stale = pick % 6 === 4 ? { node, attempt: attempt - 1, epoch: current } : { node, attempt, epoch: epoch - 1 };
       if (pick % 3 === 0) return { type: 'interrupt', ...stale, found: 'not_started', reason: 'stale' };
       if (pick % 3 === 1) return { type: 'charge', ...stale, usage: { tokens: 1 } };
       return { type: 'finish', ...stale, outcome: 'succeeded', usage: {} };
+    }
+    case 'early': {
+      // Somebody who knows the epoch and does not wait for the approval (I8).
+      const gated = [...state.nodes.keys()].filter((id) => {
+        const node = state.nodes.get(id);
+        return node !== undefined && isGated(state, node);
+      });
+      const node = gated[pick % Math.max(1, gated.length)];
+      if (node === undefined) return undefined;
+      const owner = leaseOwner(state, node);
+      const claimant = { worker: 'nobody', leaseId: 'none', ttlMs: 1000 };
+      return { type: 'start', node, epoch: state.nodes.get(owner)?.epoch ?? 0, ...(owner === node ? { claimant } : {}) };
     }
     case 'create':
     case 'resume':
