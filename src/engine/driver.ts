@@ -301,7 +301,11 @@ export class Driver {
   async #watch(id: string, attempt: number, effect: Effect, refused?: string): Promise<void> {
     const { executor, ref } = effect;
     this.#effects.set(id, effect);
-    const how = { clock: this.#engine.clock, pauseMs: this.#options.lookMs ?? 1000, signal: this.#abandon.signal };
+    const how = {
+      clock: this.#engine.clock,
+      pauseMs: this.#options.lookMs ?? 1000,
+      signal: this.#abandon.signal,
+    };
     try {
       for await (const status of watchPatiently(executor, ref, how)) {
         if (status.phase === 'running') {
@@ -341,12 +345,7 @@ export class Driver {
   }
 
   /** Charges what an agent has used so far; what is over the budget stops it at once. */
-  async #charge(
-    id: string,
-    attempt: number,
-    reported: Partial<Usage>,
-    effect: Effect,
-  ): Promise<void> {
+  async #charge(id: string, attempt: number, reported: Partial<Usage>, effect: Effect): Promise<void> {
     const usage = reportedUsage(reported);
     const before = this.#charged.get(id);
     const more: { -readonly [K in keyof Usage]?: number } = {};

@@ -2,7 +2,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
 import { expectedWork } from '../../src/engine/work-changes.ts';
-import type { Usage } from '../../src/model/usage.ts';
 import type { RunStore } from '../../src/store/run-store.ts';
 import { ofType, RunRig, specOf, step, steps } from '../model/rig.ts';
 import { ScriptedExecutor } from '../support/scripted-executor.ts';
@@ -40,22 +39,25 @@ test('I5: the fence against a late submission outlives the record that the attem
 });
 
 describe('I7: time after a worker was last seen is not billed', () => {
-  test.each(['pause', 'cancel', 'record', 'approve'] as const)('when the next event is a %s', async (type) => {
-    const decision = { type: 'emit_checkpoint', checkpoint: 'decision-needed', summary: 'so?' } as const;
-    await create(planOf([step('a', HANGS)]));
-    await engine.execute('r', { ...decision, requiredAction: { kind: 'look' } });
-    const checkpoint = [...(await engine.state('r')).decisions.keys()][0] ?? 0;
-    await engine.execute('r', { type: 'approve', checkpoint, by: 'ann', reason: 'x' });
-    await lab.worker('dead', { engine: lab.engine() }).claim('r');
-    await lab.clock.advance(3_600_000);
-    const by = 'ann';
-    if (type === 'record') await engine.execute('r', { type, name: 'note', data: null });
-    else if (type === 'approve') await engine.execute('r', { type, checkpoint, by, reason: 'again' });
-    else await engine.execute('r', { type, by });
-    const { used, nodes, rootLease } = await engine.state('r');
-    expect(used.wallMs).toBe(0);
-    expect(nodes.get('root')?.lease ?? rootLease).toBeUndefined();
-  });
+  test.each(['pause', 'cancel', 'record', 'approve'] as const)(
+    'when the next event is a %s',
+    async (type) => {
+      const decision = { type: 'emit_checkpoint', checkpoint: 'decision-needed', summary: 'so?' } as const;
+      await create(planOf([step('a', HANGS)]));
+      await engine.execute('r', { ...decision, requiredAction: { kind: 'look' } });
+      const checkpoint = [...(await engine.state('r')).decisions.keys()][0] ?? 0;
+      await engine.execute('r', { type: 'approve', checkpoint, by: 'ann', reason: 'x' });
+      await lab.worker('dead', { engine: lab.engine() }).claim('r');
+      await lab.clock.advance(3_600_000);
+      const by = 'ann';
+      if (type === 'record') await engine.execute('r', { type, name: 'note', data: null });
+      else if (type === 'approve') await engine.execute('r', { type, checkpoint, by, reason: 'again' });
+      else await engine.execute('r', { type, by });
+      const { used, nodes, rootLease } = await engine.state('r');
+      expect(used.wallMs).toBe(0);
+      expect(nodes.get('root')?.lease ?? rootLease).toBeUndefined();
+    },
+  );
 
   test('and when it was last seen follows from its own time to live, not from that of who claims', async () => {
     await create(planOf([step('a', { executor: 'x', ...QUICK })]));
@@ -110,7 +112,13 @@ test('I3: a run that is over keeps a row as long as something of it runs, and re
   await engine.execute('r', { type: 'cancel', by: 'ann' });
   await agrees();
   expect(await engine.store.work('r')).toMatchObject([{ node: 'root', state: 'leased' }]);
-  await engine.execute('r', { type: 'release', node: 'root', epoch, cause: 'released', seenMs: lab.clock.nowMs() });
+  await engine.execute('r', {
+    type: 'release',
+    node: 'root',
+    epoch,
+    cause: 'released',
+    seenMs: lab.clock.nowMs(),
+  });
   await agrees();
   expect(await engine.store.work('r')).toMatchObject([{ node: 'root', state: 'offered' }]);
   await lab.run(lab.worker('w2', { engine }), 1, true).ended;
@@ -122,7 +130,8 @@ test('an executor that cancels by itself, again and again, uses up the retries a
   const retry = { max: 2, backoffMs: 1, capMs: 1 };
   await create(planOf([step('a', { ...HANGS, retry, onInterrupt: 'rerun' })]));
   const executor = executorOf();
-  executor.onSubmit = ({ effectKey }) => void lab.clock.sleep(1).then(() => lab.world.end(effectKey, { outcome: 'canceled' }));
+  executor.onSubmit = ({ effectKey }) =>
+    void lab.clock.sleep(1).then(() => lab.world.end(effectKey, { outcome: 'canceled' }));
   const { ended } = await lab.drive(lab.worker('w1', { engine, executors: new Map([['x', executor]]) }), 'r');
   await lab.clock.advance(10_000);
   expect(await ended).toBe('done');
@@ -135,13 +144,28 @@ describe('I7: what an executor reports', () => {
     const rig = RunRig.plan([step('a')], { limits: { wallMs: 100_000 } });
     rig.claim();
     rig.start('a');
-    const mess = { tokens: 0.5, toolCalls: -3, costMicros: Number.NaN, wallMs: 99_000, steps: 7, retries: 7, x: 1 };
-    rig.charge('a', mess as Partial<Usage>);
+    const mess = {
+      tokens: 0.5,
+      toolCalls: -3,
+      costMicros: Number.NaN,
+      wallMs: 99_000,
+      steps: 7,
+      retries: 7,
+      x: 1,
+    };
+    rig.charge('a', mess);
     expect(rig.all('usage_charged')).toMatchObject([{ usage: { tokens: 1 } }]);
     rig.charge('a', { toolCalls: -1 });
     expect(rig.all('usage_charged')).toHaveLength(1);
-    rig.after(10).finish('a', { usage: { ...mess, tokens: 2.5 } as Partial<Usage> });
-    expect(rig.state.used).toEqual({ wallMs: 10, steps: 1, retries: 0, toolCalls: 0, tokens: 3, costMicros: 0 });
+    rig.after(10).finish('a', { usage: { ...mess, tokens: 2.5 } });
+    expect(rig.state.used).toEqual({
+      wallMs: 10,
+      steps: 1,
+      retries: 0,
+      toolCalls: 0,
+      tokens: 3,
+      costMicros: 0,
+    });
   });
 });
 
@@ -155,7 +179,10 @@ describe('an executor that fails', () => {
       if ((failures -= 1) >= 0) throw new Error('connection reset');
       return watch(ref, signal);
     };
-    const { ended } = await lab.drive(lab.worker('w1', { engine, executors: new Map([['x', executor]]) }), 'r');
+    const { ended } = await lab.drive(
+      lab.worker('w1', { engine, executors: new Map([['x', executor]]) }),
+      'r',
+    );
     const key = await lab.running('r', 1);
     await lab.clock.advance(10_000);
     lab.world.end(key);
@@ -195,7 +222,10 @@ describe('an executor that fails', () => {
       lab.world.begin(work);
       throw new Error('the answer was lost');
     };
-    const { ended } = await lab.drive(lab.worker('w1', { engine, executors: new Map([['x', executor]]) }), 'r');
+    const { ended } = await lab.drive(
+      lab.worker('w1', { engine, executors: new Map([['x', executor]]) }),
+      'r',
+    );
     lab.world.end(await lab.running('r', 1));
     expect(await ended).toBe('done');
     expect(await outcomes()).toEqual(['succeeded']);

@@ -39,7 +39,9 @@ test('retries all in one second: what failed together does not return together',
     return (rig.state.nodes.get('a')?.notBeforeMs ?? 0) - rig.nowMs;
   });
   expect(new Set(dueMs).size).toBe(50);
-  const perSecond = Array.from({ length: 8 }, (_, second) => dueMs.filter((ms) => Math.floor(ms / 1000) === second));
+  const perSecond = Array.from({ length: 8 }, (_, second) =>
+    dueMs.filter((ms) => Math.floor(ms / 1000) === second),
+  );
   for (const together of perSecond) expect(together.length).toBeLessThan(10);
 });
 
@@ -49,7 +51,12 @@ test('an approval inside a loop: each round needs its own', () => {
   for (const round of [1, 2, 3]) {
     const node = `round${round}`;
     rig.must({ type: 'add_nodes', parent: 'root', nodes: [step(node, { approval: 'before' })] });
-    const start = { type: 'start', node, epoch: 0, claimant: { worker: 'w', leaseId: 'l', ttlMs: 1000 } } as const;
+    const start = {
+      type: 'start',
+      node,
+      epoch: 0,
+      claimant: { worker: 'w', leaseId: 'l', ttlMs: 1000 },
+    } as const;
     rig.must(start);
     expect(rig.open()).toHaveLength(1);
     expect(rig.refused(start).code).toBe('E_CHECKPOINT_APPROVAL_REQUIRED');
@@ -78,7 +85,14 @@ test('heartbeats without progress, and those that saturate the store: a lease is
 
 test('children inheriting the whole budget: what one has reserved the other cannot have', async () => {
   const reserve = { steps: 1, tokens: 60 };
-  await create(engine, planOf([step('a', { ...HANGS, reserve }), step('b', { ...HANGS, reserve })], { limits: { tokens: 100 } }, 2));
+  await create(
+    engine,
+    planOf(
+      [step('a', { ...HANGS, reserve }), step('b', { ...HANGS, reserve })],
+      { limits: { tokens: 100 } },
+      2,
+    ),
+  );
   const { ended } = await lab.drive(lab.worker('w1', { engine }), 'r');
   const key = await lab.running('r', 1);
   await lab.clock.advance(1000);
@@ -90,7 +104,9 @@ test('children inheriting the whole budget: what one has reserved the other cann
 
 test('a cap that computes zero for an unknown price: it is unknown, and says so, and a limit of zero is none', () => {
   expect(findPrice('a-model-nobody-has-heard-of')).toBeUndefined();
-  expect(unknownPrice('agent', 'a-model-nobody-has-heard-of').message).toContain('a-model-nobody-has-heard-of');
+  expect(unknownPrice('agent', 'a-model-nobody-has-heard-of').message).toContain(
+    'a-model-nobody-has-heard-of',
+  );
   const used = { wallMs: 0, steps: 0, retries: 0, toolCalls: 0, tokens: 5, costMicros: 7 };
   expect(allowance({ costMicros: 0, tokens: 9 }, used)).toEqual({ tokens: 4 });
 });

@@ -80,8 +80,12 @@ test('a recovered run that blocks its queue: what nobody may take does not hide 
   await lab.clock.advance(1000);
   await create(engine, planOf(quick('a')), 'next');
   const { stop } = lab.run(lab.worker('w1', { engine }), 1);
-  await lab.clock.until(async () => (await phaseOf(engine, 'next')) === 'succeeded', 'the next run to succeed');
+  await lab.clock.until(
+    async () => (await phaseOf(engine, 'next')) === 'succeeded',
+    'the next run to succeed',
+  );
   stop();
+  expect(lab.world.began).toContain('next.1.1');
 });
 
 test('a missed notice that loses the wake-up: an approval is found without one', async () => {
@@ -94,6 +98,7 @@ test('a missed notice that loses the wake-up: an approval is found without one',
   await lab.clock.advance(5000);
   await lab.clock.until(async () => (await phaseOf(engine)) === 'succeeded', 'the run to succeed');
   stop();
+  expect(lab.world.began).toEqual(['r.1.1']);
 });
 
 test('a stale read before the lock: who decides on an old state decides again on the new one', async () => {
@@ -150,7 +155,10 @@ test('purge racing activity: a run that is removed under its worker stays remove
   lab.world.end(key);
   await create(engine, planOf([step('a', QUICK)]), 'next');
   await lab.clock.advance(3000);
-  await lab.clock.until(async () => (await phaseOf(engine, 'next')) === 'succeeded', 'the next run to succeed');
+  await lab.clock.until(
+    async () => (await phaseOf(engine, 'next')) === 'succeeded',
+    'the next run to succeed',
+  );
   expect(await engine.store.head('r')).toBeUndefined();
   stop();
 });

@@ -13,10 +13,18 @@ export async function phaseOf(engine: Engine, id = 'r'): Promise<string> {
 }
 
 /** Claims the run and starts `a` under the lease of a worker that then is never heard of again. */
-export async function dieWith(lab: Lab, runId = 'r', effect: 'begun' | 'not begun' = 'begun'): Promise<string> {
+export async function dieWith(
+  lab: Lab,
+  runId = 'r',
+  effect: 'begun' | 'not begun' = 'begun',
+): Promise<string> {
   const engine = lab.engine();
   const claimed = await lab.worker('dead', { engine }).claim(runId);
-  const { events } = await engine.execute(runId, { type: 'start', node: 'a', epoch: claimed?.lease.epoch ?? 0 });
+  const { events } = await engine.execute(runId, {
+    type: 'start',
+    node: 'a',
+    epoch: claimed?.lease.epoch ?? 0,
+  });
   const started = events.find(({ event }) => event.type === 'attempt_started')?.event;
   const effectKey = started?.type === 'attempt_started' ? started.effectKey : '';
   if (effect === 'begun') lab.world.begin({ runId, nodeId: 'a', attempt: 1, effectKey, input: null });
@@ -26,9 +34,10 @@ export async function dieWith(lab: Lab, runId = 'r', effect: 'begun' | 'not begu
 type Calls = { readonly [K in keyof RunStore]?: number };
 
 /** The store, with its calls counted and some of them replaced. */
-export function watched(
-  replace: (store: RunStore) => Partial<RunStore>,
-): { wrap: (store: RunStore) => RunStore; calls: Calls } {
+export function watched(replace: (store: RunStore) => Partial<RunStore>): {
+  wrap: (store: RunStore) => RunStore;
+  calls: Calls;
+} {
   const calls: { -readonly [K in keyof RunStore]?: number } = {};
   const wrap = (store: RunStore): RunStore => {
     const own = replace(store);

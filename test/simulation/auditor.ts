@@ -113,9 +113,13 @@ export class Auditor {
       const stored = this.#db.runs.get(runId)?.events ?? [];
       for (const recorded of events) {
         const found = stored[recorded.seq - 1];
-        assert.ok(found !== undefined, `I1: event ${recorded.seq} of ${runId} was acknowledged and is not stored`);
+        assert.ok(
+          found !== undefined,
+          `I1: event ${recorded.seq} of ${runId} was acknowledged and is not stored`,
+        );
         const body = eventBody(recorded);
-        if (!found.body.includes('"spilled"')) assert.equal(found.body, body, `I1: event ${recorded.seq} of ${runId}`);
+        if (!found.body.includes('"spilled"'))
+          assert.equal(found.body, body, `I1: event ${recorded.seq} of ${runId}`);
         this.checks += 1;
       }
       // I3: the state in memory is the fold, as soon as nothing more is on its way.
@@ -123,7 +127,11 @@ export class Auditor {
       const last = events.at(-1);
       if (last === undefined || audited === undefined) return;
       if (state.version !== audited.state.version || audited.state.version !== last.seq) return;
-      assert.equal(inOrder(encodeSnapshot(state)), inOrder(encodeSnapshot(audited.state)), `I3: state of ${runId} in memory`);
+      assert.equal(
+        inOrder(encodeSnapshot(state)),
+        inOrder(encodeSnapshot(audited.state)),
+        `I3: state of ${runId} in memory`,
+      );
       this.checks += 1;
     });
   }
@@ -142,7 +150,11 @@ export class Auditor {
       const intent = this.#runs.get(runId)?.intents.get(effectKey);
       assert.ok(intent !== undefined, `I5: ${effectKey} begins and its intent is not stored`);
       assert.deepEqual([intent.node, intent.attempt], [nodeId, attempt], 'I5: the intent is about this work');
-      assert.equal(intent.outcome, undefined, `I5: ${effectKey} begins after it was recorded as ${intent.outcome}`);
+      assert.equal(
+        intent.outcome,
+        undefined,
+        `I5: ${effectKey} begins after it was recorded as ${intent.outcome}`,
+      );
       const entry = this.#machine?.ledger.get(effectKey);
       assert.equal(entry?.starts ?? 0, 0, `I5: ${effectKey} begins a second time`);
       for (const [key, other] of this.#machine?.ledger ?? []) {
@@ -173,7 +185,11 @@ export class Auditor {
       run.hash = chainHash(run.hash, body, sha256); // I2
       assert.equal(hash, run.hash, `I2: event ${seq} of ${runId} does not follow its predecessor`);
       const parsed = JSON.parse(body) as { at: number; seq: number; event: RunEvent; spilled?: string };
-      assert.deepEqual([parsed.seq, parsed.at, parsed.event.type], [seq, atMs, type], 'I2: a row says what its text says');
+      assert.deepEqual(
+        [parsed.seq, parsed.at, parsed.event.type],
+        [seq, atMs, type],
+        'I2: a row says what its text says',
+      );
       const recorded = { seq, atMs, event: this.#payload(parsed) };
       if (seq === 1) run.createdAtMs = atMs;
       this.#fenced(writer, run, recorded.event);
@@ -190,7 +206,11 @@ export class Auditor {
     }
     run.state.fresh.length = 0;
     if (commit.snapshot !== undefined)
-      assert.equal(inOrder(commit.snapshot.body), inOrder(snapshot), 'I3: a snapshot is what the events up to it make');
+      assert.equal(
+        inOrder(commit.snapshot.body),
+        inOrder(snapshot),
+        'I3: a snapshot is what the events up to it make',
+      );
     this.#agrees(runId, run);
     const isOver = isTerminal(run.state.standing);
     assert.ok(isOver || !run.isOver, `I6: ${runId} was over`);
@@ -240,7 +260,11 @@ export class Auditor {
       default:
         return;
     }
-    assert.equal(holder, writer.name, `I4: ${event.type} of '${'node' in event ? event.node : ''}' is written by who holds the lease`);
+    assert.equal(
+      holder,
+      writer.name,
+      `I4: ${event.type} of '${'node' in event ? event.node : ''}' is written by who holds the lease`,
+    );
   }
 
   #holder(state: RunState, node: string): string | undefined {
@@ -249,7 +273,9 @@ export class Auditor {
 
   /** When the leases end, as the store had it before this commit. */
   #leases(runId: string): Map<string, number> {
-    return new Map(this.#db.work(runId).flatMap(({ node, untilMs }) => (untilMs === null ? [] : [[node, untilMs]])));
+    return new Map(
+      this.#db.work(runId).flatMap(({ node, untilMs }) => (untilMs === null ? [] : [[node, untilMs]])),
+    );
   }
 
   /** I7: time is billed only while a worker is known to be at work. */
@@ -258,11 +284,15 @@ export class Auditor {
     // Taken in this very commit, it counts from when it is stored.
     if (event.type === 'node_assigned' || event.type === 'attempt_started') leases.delete(event.node);
     const root = state.nodes.get(rootId);
-    const isWorkers = root?.lease !== undefined && (root.spec.kind === 'atomic' || root.spec.drive === 'plan');
+    const isWorkers =
+      root?.lease !== undefined && (root.spec.kind === 'atomic' || root.spec.drive === 'plan');
     if (!isTicking(state) || !isWorkers || event.type === 'node_released') return;
     const untilMs = leases.get(rootId);
     if (untilMs === undefined) return;
-    assert.ok(atMs <= Math.max(untilMs, state.lastAtMs), `I7: ${atMs - untilMs} ms after its worker's lease are billed to ${state.id}`);
+    assert.ok(
+      atMs <= Math.max(untilMs, state.lastAtMs),
+      `I7: ${atMs - untilMs} ms after its worker's lease are billed to ${state.id}`,
+    );
   }
 
   /** I5: what is recorded of an effect is what became of it. */
@@ -288,19 +318,32 @@ export class Auditor {
       const node = state.nodes.get(event.node);
       if (node?.spec.onInterrupt !== 'rerun' && node?.state !== 'canceled') unknown.add(event.node);
     } else if (event.type === 'attempt_started') {
-      assert.ok(!unknown.has(event.node), `I5: ${event.node} is started again, and nobody has looked what became of it`);
+      assert.ok(
+        !unknown.has(event.node),
+        `I5: ${event.node} is started again, and nobody has looked what became of it`,
+      );
     } else if (event.type === 'phase_changed' && event.to.phase === 'running') {
       unknown.clear();
-      for (const [seq, { approved }] of ledger.decisions) assert.ok(approved, `I8: a run goes on and cp_${seq} is open`);
+      for (const [seq, { approved }] of ledger.decisions)
+        assert.ok(approved, `I8: a run goes on and cp_${seq} is open`);
     }
   }
 
   /** I7: an end names what the run has used, a worker's death bills nothing, and who resumes gives new retries. */
-  #added({ used, ready, nodes }: RunState, event: RunEvent, wallBeforeMs: number, lastBeforeMs: number): void {
+  #added(
+    { used, ready, nodes }: RunState,
+    event: RunEvent,
+    wallBeforeMs: number,
+    lastBeforeMs: number,
+  ): void {
     if (event.type === 'node_released' && event.cause === 'expired')
-      assert.ok(used.wallMs - wallBeforeMs <= Math.max(0, event.seenMs - lastBeforeMs), 'I7: time after the last sign of life is billed');
+      assert.ok(
+        used.wallMs - wallBeforeMs <= Math.max(0, event.seenMs - lastBeforeMs),
+        'I7: time after the last sign of life is billed',
+      );
     if (event.type === 'phase_changed' && event.from.phase === 'held' && event.to.phase === 'running')
-      for (const id of ready.keys()) assert.equal(nodes.get(id)?.failures, 0, `a resume gives ${id} its retries again`);
+      for (const id of ready.keys())
+        assert.equal(nodes.get(id)?.failures, 0, `a resume gives ${id} its retries again`);
     if (event.type !== 'attempt_ended') return;
     for (const key of ['steps', 'retries', 'toolCalls', 'tokens', 'costMicros'] as const)
       assert.equal(event.total[key], used[key], `I7: the total of ${key}`);
@@ -322,7 +365,8 @@ export class Auditor {
         for (const { body } of stored?.events ?? []) chain = chainHash(chain, body, sha256);
         assert.equal(chain, hash, `I1: the events of ${runId} are still there`);
         const snapshot = stored?.snapshot;
-        if (snapshot !== undefined) assert.ok(decodeSnapshot(snapshot.body) !== undefined, 'I3: the snapshot can be read');
+        if (snapshot !== undefined)
+          assert.ok(decodeSnapshot(snapshot.body) !== undefined, 'I3: the snapshot can be read');
         assert.equal(state.live.size, 0, `I5: ${runId} has attempts without an end`);
       }
     });
@@ -385,8 +429,12 @@ function rows(list: readonly Row[]): unknown {
 
 /** A snapshot, whatever order its tables were written in. */
 function inOrder(body: string): string {
-  const { nodes, settled, ready, live, dependents, decisions, ...rest } = JSON.parse(body) as Record<string, unknown[]>;
-  const sorted = (list: unknown[] | undefined): string[] => (list ?? []).map((item) => canonicalJson(item)).toSorted();
+  const { nodes, settled, ready, live, dependents, decisions, ...rest } = JSON.parse(body) as Record<
+    string,
+    unknown[]
+  >;
+  const sorted = (list: unknown[] | undefined): string[] =>
+    (list ?? []).map((item) => canonicalJson(item)).toSorted();
   const fours = (settled ?? []).flatMap((_, at, all) => (at % 4 === 0 ? [all.slice(at, at + 4)] : []));
   return canonicalJson([rest, ...[nodes, fours, ready, live, dependents, decisions].map(sorted)]);
 }

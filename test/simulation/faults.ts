@@ -57,10 +57,9 @@ export interface Fault {
   readonly flag: boolean;
 }
 
-const WEIGHTS = Object.fromEntries(Object.entries(KINDS).map(([kind, { weight }]) => [kind, weight])) as Record<
-  FaultKind,
-  number
->;
+const WEIGHTS = Object.fromEntries(
+  Object.entries(KINDS).map(([kind, { weight }]) => [kind, weight]),
+) as Record<FaultKind, number>;
 
 export function planFaults(seed: number, slots: readonly string[]): Fault[] {
   const random = new Random(seed, 'faults');
@@ -105,7 +104,9 @@ export class FaultPlan {
     if (this.#isHealed) return undefined;
     const at = this.#waiting.findIndex(
       (fault) =>
-        fault.slot === slot && fault.call <= call && (KINDS[fault.kind].at as readonly CallKind[]).includes(kind),
+        fault.slot === slot &&
+        fault.call <= call &&
+        (KINDS[fault.kind].at as readonly CallKind[]).includes(kind),
     );
     if (at < 0) return undefined;
     this.fired += 1;

@@ -7,6 +7,7 @@ process.on('message', ({ from, count }: { from: number; count: number }) => {
 
 async function live(from: number, count: number): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
-  for (let seed = from; seed < from + count; seed += 1) outcomes.push({ ...(await simulate(seed)), trace: [] });
+  for (let seed = from; seed < from + count; seed += 1)
+    outcomes.push({ ...(await simulate(seed)), trace: [] });
   return outcomes;
 }

@@ -44,7 +44,9 @@ export async function runFleet(options: FleetOptions): Promise<Totals> {
     (deadlineMs !== undefined && performance.now() >= deadlineMs);
   const sailOne = (): Promise<void> =>
     new Promise((resolve, reject) => {
-      const child = fork(fileURLToPath(new URL('./fleet-child.ts', import.meta.url)), { serialization: 'advanced' });
+      const child = fork(fileURLToPath(new URL('./fleet-child.ts', import.meta.url)), {
+        serialization: 'advanced',
+      });
       const hand = (): void => {
         if (isOver()) {
           child.disconnect();
@@ -59,7 +61,9 @@ export async function runFleet(options: FleetOptions): Promise<Totals> {
         hand();
       });
       child.on('error', reject);
-      child.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`a simulating process ended with ${code}`))));
+      child.on('exit', (code) =>
+        code === 0 ? resolve() : reject(new Error(`a simulating process ended with ${code}`)),
+      );
       hand();
     });
   await Promise.all(Array.from({ length: options.jobs ?? availableParallelism() }, sailOne));
@@ -69,7 +73,8 @@ export async function runFleet(options: FleetOptions): Promise<Totals> {
 export function add(totals: Totals, outcome: Outcome): void {
   totals.seeds += 1;
   for (const key of ['steps', 'checks', 'faults', 'events'] as const) totals[key] += outcome[key];
-  if (outcome.violation !== undefined) totals.failures.push({ seed: outcome.seed, violation: outcome.violation });
+  if (outcome.violation !== undefined)
+    totals.failures.push({ seed: outcome.seed, violation: outcome.violation });
   for (const end of outcome.ends) totals.ends[end] = (totals.ends[end] ?? 0) + 1;
   for (const [type, count] of Object.entries(outcome.eventTypes))
     totals.eventTypes[type] = (totals.eventTypes[type] ?? 0) + count;

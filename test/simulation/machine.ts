@@ -2,7 +2,13 @@
  * Where effects happen, and the ledger of what really happened. It outlives every process. Executors are handles on
  * it, as a process has them: their answers may be late, lost or wrong.
  */
-import type { Executor, NodeWork, RuntimeOutcome, RuntimeRef, RuntimeStatus } from '../../src/engine/executor.ts';
+import type {
+  Executor,
+  NodeWork,
+  RuntimeOutcome,
+  RuntimeRef,
+  RuntimeStatus,
+} from '../../src/engine/executor.ts';
 import type { Json, JsonObject } from '../../src/model/json.ts';
 import type { Usage } from '../../src/model/usage.ts';
 import { Random } from './random.ts';
@@ -74,7 +80,9 @@ export class Machine {
     this.#effects.set(key, { work, origin, status: { phase: 'running', startedAtMs, usage: {} } });
     this.#changed(key);
     fate.reports.forEach((usage, at) =>
-      this.#scheduler.after((fate.lastsMs * (at + 1)) / (fate.reports.length + 1), () => this.#report(key, usage)),
+      this.#scheduler.after((fate.lastsMs * (at + 1)) / (fate.reports.length + 1), () =>
+        this.#report(key, usage),
+      ),
     );
     this.#scheduler.after(fate.lastsMs, () => this.#end(key, fate.outcome, fate.outputs));
     if (work.timeoutMs !== undefined && work.timeoutMs <= fate.lastsMs)
@@ -156,7 +164,9 @@ export class Machine {
       finishedAtMs: this.#scheduler.nowMs,
       usage,
       ...(outputs === undefined ? {} : { outputs }),
-      ...(outcome === 'succeeded' ? {} : { error: { code: 'E_ADAPTER_FAIL', message: `it ended as ${outcome}` } }),
+      ...(outcome === 'succeeded'
+        ? {}
+        : { error: { code: 'E_ADAPTER_FAIL', message: `it ended as ${outcome}` } }),
     };
     this.#changed(key);
   }
@@ -166,13 +176,15 @@ export class Machine {
     if (effect?.status.phase !== 'running') return;
     effect.status = { ...effect.status, usage };
     const { allowance = {} } = effect.work;
-    const isOver = Object.entries(usage).some(([name, used]) => used > (allowance[name as keyof Usage] ?? Infinity));
+    const isOver = Object.entries(usage).some(
+      ([name, used]) => used > (allowance[name as keyof Usage] ?? Infinity),
+    );
     if (isOver) this.#end(key, 'over_budget');
     else this.#changed(key);
   }
 
   #changed(key: string): void {
-    for (const listener of [...(this.#listeners.get(key) ?? [])]) listener();
+    for (const listener of this.#listeners.get(key) ?? []) listener();
   }
 
   #entry({ effectKey, runId, nodeId }: NodeWork): LedgerEntry {
@@ -187,11 +199,26 @@ export class Machine {
   #fateOf({ effectKey, input }: NodeWork): Fate {
     const wanted = wish(input);
     const random = new Random(this.#seed, 'fate', effectKey);
-    const kind = random.weighed({ soon: 55, slow: 18, slowest: 4, fails: 11, cancels: 2, over: 1, refuses: 4, messy: 5 });
+    const kind = random.weighed({
+      soon: 55,
+      slow: 18,
+      slowest: 4,
+      fails: 11,
+      cancels: 2,
+      over: 1,
+      refuses: 4,
+      messy: 5,
+    });
     const ms = { slow: random.int(3000, 40_000), slowest: random.int(40_000, 100_000) };
     const lastsMs = kind === 'slow' || kind === 'slowest' ? ms[kind] : random.int(1, 2000);
-    const outcomes: Partial<Record<typeof kind, RuntimeOutcome>> = { fails: 'failed', cancels: 'canceled', over: 'over_budget' };
-    const reports = Array.from({ length: random.int(0, 2) }, (_, at) => usageOf(random, at + 1, kind === 'messy'));
+    const outcomes: Partial<Record<typeof kind, RuntimeOutcome>> = {
+      fails: 'failed',
+      cancels: 'canceled',
+      over: 'over_budget',
+    };
+    const reports = Array.from({ length: random.int(0, 2) }, (_, at) =>
+      usageOf(random, at + 1, kind === 'messy'),
+    );
     const outputs = wanted.fat === true ? { text: 'x'.repeat(random.int(8000, 22_000)) } : undefined;
     const fate: Fate = {
       outcome: outcomes[kind] ?? 'succeeded',
@@ -201,9 +228,16 @@ export class Machine {
       outputs,
       cancelMs: random.oneIn(3) ? random.int(100, 5000) : random.int(0, 20),
     };
-    if (wanted.fate === 'hang') return { ...fate, outcome: 'succeeded', refuses: false, lastsMs: 1e12, reports: [], cancelMs: 1 };
+    if (wanted.fate === 'hang')
+      return { ...fate, outcome: 'succeeded', refuses: false, lastsMs: 1e12, reports: [], cancelMs: 1 };
     if (wanted.fate !== undefined)
-      return { ...fate, outcome: wanted.fate === 'fail' ? 'failed' : 'succeeded', refuses: false, lastsMs: 5, reports: [] };
+      return {
+        ...fate,
+        outcome: wanted.fate === 'fail' ? 'failed' : 'succeeded',
+        refuses: false,
+        lastsMs: 5,
+        reports: [],
+      };
     return this.isBenign ? { ...fate, outcome: 'succeeded', refuses: false, lastsMs: 10, reports: [] } : fate;
   }
 }
@@ -215,9 +249,19 @@ function wish(input: Json): { readonly fate?: 'succeed' | 'fail' | 'hang'; reado
 
 /** Usage grows; a messy executor reports what is no count, and what it should not speak of. */
 function usageOf(random: Random, factor: number, isMessy: boolean): Partial<Usage> {
-  const usage = { tokens: factor * random.int(0, 40), toolCalls: factor * random.int(0, 2), costMicros: factor * 100 };
+  const usage = {
+    tokens: factor * random.int(0, 40),
+    toolCalls: factor * random.int(0, 2),
+    costMicros: factor * 100,
+  };
   if (!isMessy) return usage;
-  const mess = [{ tokens: 0.5 }, { tokens: -3 }, { costMicros: 1.25 }, { wallMs: 5000 }, { steps: 2, retries: 1 }];
+  const mess = [
+    { tokens: 0.5 },
+    { tokens: -3 },
+    { costMicros: 1.25 },
+    { wallMs: 5000 },
+    { steps: 2, retries: 1 },
+  ];
   return { ...usage, ...random.pick(mess) };
 }
 
@@ -225,7 +269,10 @@ function usageOf(random: Random, factor: number, isMessy: boolean): Partial<Usag
 export interface Line {
   call<T>(what: string, effectKey: string, land: () => T): Promise<T>;
   /** Resolves some time after the next change, or as soon as the signal aborts. */
-  change(effectKey: string, signal: AbortSignal): { readonly heard: Promise<void>; readonly stop: () => void };
+  change(
+    effectKey: string,
+    signal: AbortSignal,
+  ): { readonly heard: Promise<void>; readonly stop: () => void };
 }
 
 export class SimExecutor implements Executor {

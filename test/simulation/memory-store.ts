@@ -104,7 +104,8 @@ export class MemoryDb {
   #claimable(queues: readonly string[]): WorkRow[] {
     const rows: WorkRow[] = [];
     for (const { work } of this.runs.values())
-      for (const row of work.values()) if (row.state !== 'parked' && queues.includes(row.queue)) rows.push(row);
+      for (const row of work.values())
+        if (row.state !== 'parked' && queues.includes(row.queue)) rows.push(row);
     return rows;
   }
 
@@ -112,7 +113,8 @@ export class MemoryDb {
     const { runId, expectedVersion, expectedHash, events, head, work, snapshot } = commit;
     let run = this.runs.get(runId);
     if ((run === undefined) !== (expectedVersion === 0)) return 'conflict';
-    if (run !== undefined && (run.head.version !== expectedVersion || run.head.hash !== expectedHash)) return 'conflict';
+    if (run !== undefined && (run.head.version !== expectedVersion || run.head.hash !== expectedHash))
+      return 'conflict';
     const isHeld = (change: WorkChange): boolean => {
       const row = change.op === 'lease' ? run?.work.get(change.node) : undefined;
       return change.op === 'lease' && row?.state === 'leased' && row.dueMs > change.nowMs;
@@ -138,7 +140,8 @@ function changeWork({ head, work }: StoredRun, change: WorkChange): void {
     case 'offer': {
       const { node, dueMs, parked } = change;
       const row = work.get(node);
-      if (row?.state !== 'leased') work.set(node, { ...free, node, dueMs, state: stateOf(parked), epoch: row?.epoch ?? 0 });
+      if (row?.state !== 'leased')
+        work.set(node, { ...free, node, dueMs, state: stateOf(parked), epoch: row?.epoch ?? 0 });
       return;
     }
     case 'lease': {

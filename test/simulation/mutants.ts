@@ -126,7 +126,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     file: 'src/engine/commit-queue.ts',
     find: 'const snapshot = commit.snapshot ?? group.commit.snapshot;',
-    replace: 'const snapshot = commit.snapshot === undefined ? group.commit.snapshot && { ...group.commit.snapshot, version: commit.head.version } : commit.snapshot;',
+    replace:
+      'const snapshot = commit.snapshot === undefined ? group.commit.snapshot && { ...group.commit.snapshot, version: commit.head.version } : commit.snapshot;',
     says: 'an older snapshot goes under a newer version',
   },
   {
@@ -194,7 +195,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     file: 'src/engine/lease-keeper.ts',
     find: 'if (await this.#engine.store.renew(runId, node, epoch, untilMs)) this.#untilMs = untilMs;',
-    replace: 'await this.#engine.store.renew(runId, node, epoch, untilMs); this.#untilMs = untilMs; if (true) continue;',
+    replace:
+      'await this.#engine.store.renew(runId, node, epoch, untilMs); this.#untilMs = untilMs; if (true) continue;',
     says: 'a renewal that is refused counts',
     equivalent: 'epoch, version and fence keep the loser out all the same; it only learns of it later',
   },
@@ -207,14 +209,14 @@ export const MUTANTS: readonly Mutant[] = [
   // --- engine: drivers
   {
     file: 'src/engine/driver.ts',
-    find: "if (!this.#keeper.holds()) return; // the intent",
+    find: 'if (!this.#keeper.holds()) return; // the intent',
     replace: '// the intent',
     says: 'begins an effect after its lease ran out',
     equivalent: 'who takes over fences the key or finds the effect under way',
   },
   {
     file: 'src/engine/driver.ts',
-    find: "if (recorded) await executor.forget(ref)",
+    find: 'if (recorded) await executor.forget(ref)',
     replace: 'await executor.forget(ref)',
     says: 'forgets an effect whose end is not on record',
   },
@@ -252,7 +254,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: 'src/engine/driver.ts',
-    find: "if (!this.#working.has(id) && leaseOwner(state, id) === this.#lease.node)",
+    find: 'if (!this.#working.has(id) && leaseOwner(state, id) === this.#lease.node)',
     replace: 'if (false)',
     says: 'does not take over attempts of the worker before it',
   },
@@ -264,8 +266,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: 'src/engine/driver.ts',
-    find: "await this.#interrupt({ node: id, attempt, epoch: this.#lease.epoch }, status.phase, status.reason);",
-    replace: "await this.#interrupt({ node: id, attempt, epoch: this.#lease.epoch }, 'not_started', status.reason);",
+    find: 'await this.#interrupt({ node: id, attempt, epoch: this.#lease.epoch }, status.phase, status.reason);',
+    replace:
+      "await this.#interrupt({ node: id, attempt, epoch: this.#lease.epoch }, 'not_started', status.reason);",
     says: 'takes an unknown outcome for one that never began',
   },
   {
@@ -343,7 +346,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: 'src/model/decide/attempt.ts',
-    find: "if (isGated(state, node)) requireApproval(state, node.gate ?? 0);",
+    find: 'if (isGated(state, node)) requireApproval(state, node.gate ?? 0);',
     replace: '',
     says: 'starts before the decision about it is approved',
   },
@@ -355,7 +358,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: 'src/model/decide/attempt.ts',
-    find: "...(node.ran > 0 ? { retries: 1 } : {})",
+    find: '...(node.ran > 0 ? { retries: 1 } : {})',
     replace: '',
     says: 'retries cost nothing',
   },
@@ -435,7 +438,7 @@ export const MUTANTS: readonly Mutant[] = [
   // --- model: the fold
   {
     file: 'src/model/evolve.ts',
-    find: "Math.min(event.seenMs, recorded.atMs)",
+    find: 'Math.min(event.seenMs, recorded.atMs)',
     replace: 'recorded.atMs',
     says: 'the time after a worker died is billed',
   },

@@ -50,9 +50,9 @@ executorContract('simulated', () => {
   };
   const another = (): Executor => new SimExecutor(machine, line, 'p#1');
   // Virtual time goes on as long as the test does.
-  let isOver = false;
+  const over = new AbortController();
   const living = (async () => {
-    while (!isOver) if (!(await scheduler.step())) await new Promise(setImmediate);
+    while (!over.signal.aborted) if (!(await scheduler.step())) await new Promise(setImmediate);
   })();
   return Promise.resolve({
     executor: another(),
@@ -60,7 +60,7 @@ executorContract('simulated', () => {
     starts: (key) => Promise.resolve(machine.ledger.get(key)?.starts ?? 0),
     another: () => Promise.resolve(another()),
     close: async () => {
-      isOver = true;
+      over.abort();
       await living;
     },
   });

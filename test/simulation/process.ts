@@ -68,7 +68,10 @@ export class SimProcess {
     this.#random = new Random(seed, 'process', this.name);
     this.#onCrash = onCrash;
     this.#skewMs = this.#random.oneIn(3) && world.isRough() ? this.#random.int(-5000, 5000) : 0;
-    this.clock = { nowMs: () => world.scheduler.nowMs + this.#skewMs, sleep: (ms, signal) => this.#sleep(ms, signal) };
+    this.clock = {
+      nowMs: () => world.scheduler.nowMs + this.#skewMs,
+      sleep: (ms, signal) => this.#sleep(ms, signal),
+    };
     const chances = new Random(seed, 'chance', this.name);
     this.chance = {
       random: () => chances.next(),
@@ -118,7 +121,12 @@ export class SimProcess {
     else hear();
   }
 
-  #call<T>(kind: CallKind, what: string, land: (fault?: Fault) => T | Promise<T>, effectKey?: string): Promise<T> {
+  #call<T>(
+    kind: CallKind,
+    what: string,
+    land: (fault?: Fault) => T | Promise<T>,
+    effectKey?: string,
+  ): Promise<T> {
     const { scheduler, faults, trace } = this.#world;
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     if (!this.isAlive) return promise;
@@ -268,9 +276,14 @@ export class SimProcess {
     return {
       commit: (commits) =>
         this.#call('commit', `commit ${commits.map(describeCommit).join(', ')}`, () => commit(this, commits)),
-      renew: (...lease) => this.#call('renew', `renew ${lease[0]}/${lease[1]} epoch ${lease[2]}`, () => db.renew(...lease)),
+      renew: (...lease) =>
+        this.#call('renew', `renew ${lease[0]}/${lease[1]} epoch ${lease[2]}`, () => db.renew(...lease)),
       load: (runId) =>
-        this.#call(db.load(runId)?.snapshot === undefined ? 'load' : 'loadSnapshot', `load ${runId}`, (fault) => torn(db.load(runId), fault?.kind === 'tornSnapshot')),
+        this.#call(
+          db.load(runId)?.snapshot === undefined ? 'load' : 'loadSnapshot',
+          `load ${runId}`,
+          (fault) => torn(db.load(runId), fault?.kind === 'tornSnapshot'),
+        ),
       head: (runId) => read(`head ${runId}`, () => db.runs.get(runId)?.head),
       events: (...query) => read(`events ${query[0]} > ${query[1]}`, () => db.events(...query)),
       list: (query) => read('list', () => db.list(query)),

@@ -50,6 +50,7 @@ function mix(number: number): number {
 
 function hashOf(seed: number, names: readonly (string | number)[]): number {
   let hash = (seed ^ 0x811c9dc5) | 0;
-  for (const char of `${seed}|${names.join('|')}`) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193);
+  for (const char of `${seed}|${names.join('|')}`)
+    hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193);
   return mix(mix(hash));
 }

@@ -20,7 +20,8 @@ const { values } = parseArgs({
   options: { seeds: { type: 'string', default: '1500' }, only: { type: 'string', default: '' } },
 });
 const seeds = Number(values.seeds);
-if (!Number.isSafeInteger(seeds) || seeds < 1) throw new TypeError(`--seeds must be a whole number above 0, not ${values.seeds}`);
+if (!Number.isSafeInteger(seeds) || seeds < 1)
+  throw new TypeError(`--seeds must be a whole number above 0, not ${values.seeds}`);
 
 interface Verdict {
   readonly mutant: Mutant;
@@ -41,7 +42,10 @@ function hunt(mutant: Mutant): Promise<Verdict> {
   symlinkSync(join(ROOT, 'node_modules'), join(dir, 'node_modules'));
   writeFileSync(join(dir, 'package.json'), '{"type":"module"}');
   const file = join(dir, mutant.file);
-  writeFileSync(file, readFileSync(file, 'utf8').replace(mutant.find, () => mutant.replace));
+  writeFileSync(
+    file,
+    readFileSync(file, 'utf8').replace(mutant.find, () => mutant.replace),
+  );
   const startMs = performance.now();
   const args = ['--max-old-space-size=1024', join(dir, 'test/simulation/hunt.ts'), String(seeds)];
   return new Promise((resolve) => {
@@ -57,8 +61,20 @@ function hunt(mutant: Mutant): Promise<Verdict> {
       const [tried, ...rule] = last.split(' ');
       if (code === 3) resolve({ mutant, seeds: Number(tried), rule: rule.join(' '), seconds });
       else if (code === 0) resolve({ mutant, seeds: undefined, rule: '', seconds });
-      else if (signal !== null) resolve({ mutant, seeds: Number(tried), rule: 'it runs in circles', seconds });
-      else resolve({ mutant, seeds: 0, rule: `it crashes: ${complained.trim().split('\n').find((line) => /Error/.test(line)) ?? ''}`, seconds });
+      else if (signal !== null)
+        resolve({ mutant, seeds: Number(tried), rule: 'it runs in circles', seconds });
+      else
+        resolve({
+          mutant,
+          seeds: 0,
+          rule: `it crashes: ${
+            complained
+              .trim()
+              .split('\n')
+              .find((line) => /Error/.test(line)) ?? ''
+          }`,
+          seconds,
+        });
     });
   });
 }
@@ -73,7 +89,9 @@ await Promise.all(
       verdicts.push(verdict);
       const { seeds: tried, rule, seconds } = verdict;
       const found = tried === undefined ? 'SURVIVES' : `found in ${tried} seeds`;
-      process.stdout.write(`${found.padEnd(22)} ${seconds.toFixed(1).padStart(5)} s  ${mutant.says}  ${rule.slice(0, 90)}\n`);
+      process.stdout.write(
+        `${found.padEnd(22)} ${seconds.toFixed(1).padStart(5)} s  ${mutant.says}  ${rule.slice(0, 90)}\n`,
+      );
     }
   }),
 );

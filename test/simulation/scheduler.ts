@@ -19,7 +19,12 @@ export class Scheduler {
 
   /** @returns how to call it off. */
   after(ms: number, run: () => void): () => void {
-    const entry: Entry = { atMs: this.nowMs + Math.max(0, Math.floor(ms)), no: (this.#no += 1), run, isOff: false };
+    const entry: Entry = {
+      atMs: this.nowMs + Math.max(0, Math.floor(ms)),
+      no: (this.#no += 1),
+      run,
+      isOff: false,
+    };
     this.#push(entry);
     return () => {
       entry.isOff = true;

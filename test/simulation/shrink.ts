@@ -29,15 +29,15 @@ export async function shrink(seed: number, rule: string, triesMax = 400): Promis
     kept = fewer;
     return true;
   };
-  for (let size = Math.ceil(kept.length / 2); size >= 1; ) {
-    let isSmaller = false;
-    for (let at = 0; at < kept.length && tries < triesMax; ) {
-      const fewer = kept.toSpliced(at, size);
-      if (await stillFails(fewer)) isSmaller = true;
-      else at += size;
+  const hasTries = (): boolean => tries < triesMax;
+  for (let size = Math.ceil(items.length / 2); size >= 1 && hasTries(); ) {
+    const before = kept.length;
+    for (let at = 0; at < kept.length && hasTries(); ) {
+      if (!(await stillFails(kept.toSpliced(at, size)))) at += size;
     }
-    if (tries >= triesMax || (size === 1 && !isSmaller)) break;
-    size = isSmaller && size === 1 ? 1 : Math.floor(size / 2) || (isSmaller ? 1 : 0);
+    // Single ones are tried again as long as that helps: what one needed may be gone by now.
+    if (size > 1) size = Math.floor(size / 2);
+    else if (kept.length === before) break;
   }
   return { replay: replayOf(kept), outcome, tries };
 }

@@ -33,7 +33,8 @@ function count(name: Exclude<keyof typeof values, 'no-shrink' | 'from-clock'>): 
   const text = values[name];
   if (text === undefined) return undefined;
   const number = Number(text);
-  if (!Number.isSafeInteger(number) || number < 1) throw new TypeError(`--${name} must be a whole number above 0, not ${text}`);
+  if (!Number.isSafeInteger(number) || number < 1)
+    throw new TypeError(`--${name} must be a whole number above 0, not ${text}`);
   return number;
 }
 
@@ -52,8 +53,10 @@ async function explain(seed: number): Promise<void> {
     say(`\nthe last operations of the smallest world that shows it (${tries} replays):`);
     say(outcome.trace.slice(-TRACE_LINES).join('\n'));
     say('\nwhat it takes:');
-    for (const { id, slot, call, kind, ms } of replay.faults) say(`  ${id}: ${kind} at call ${call} of ${slot}, ${ms} ms`);
-    for (const { id, atMs, slot, kind, run } of replay.deeds) say(`  ${id}: ${slot} does '${kind}' to r${run} at ${atMs / 1000} s`);
+    for (const { id, slot, call, kind, ms } of replay.faults)
+      say(`  ${id}: ${kind} at call ${call} of ${slot}, ${ms} ms`);
+    for (const { id, atMs, slot, kind, run } of replay.deeds)
+      say(`  ${id}: ${slot} does '${kind}' to r${run} at ${atMs / 1000} s`);
     say(`\n${outcome.violation?.message ?? ''}`);
   }
   say(`\nagain: npm run simulate -- --seed ${seed}`);
@@ -72,7 +75,12 @@ const single = count('seed');
 if (single !== undefined) {
   await explain(single);
 } else {
-  const [minutes, seeds, operations, jobs] = [count('minutes'), count('seeds'), count('operations'), count('jobs')];
+  const [minutes, seeds, operations, jobs] = [
+    count('minutes'),
+    count('seeds'),
+    count('operations'),
+    count('jobs'),
+  ];
   const startMs = performance.now();
   const isBounded = minutes !== undefined || operations !== undefined;
   const totals = await runFleet({

@@ -56,7 +56,11 @@ export interface Outcome {
 
 export function planOf(seed: number): Replay & { readonly workload: Workload } {
   const workload = planWorkload(seed);
-  const slots = [...workload.workers.map(({ slot }) => slot), ...workload.workers.map(({ slot }) => slot), ...workload.clients];
+  const slots = [
+    ...workload.workers.map(({ slot }) => slot),
+    ...workload.workers.map(({ slot }) => slot),
+    ...workload.clients,
+  ];
   return { workload, faults: planFaults(seed, slots), deeds: workload.deeds };
 }
 
@@ -107,8 +111,11 @@ class Simulation {
       faults: this.#faults,
       trace: this.#trace,
       commit: (process, commits) => {
-        const isExpiry = commits.some(({ events }) => events.some(({ body }) => body.includes('"cause":"expired"')));
-        if (isExpiry && this.#faults.planned === 0) this.#wrong('I4', 'a lease ran out, and nothing was wrong');
+        const isExpiry = commits.some(({ events }) =>
+          events.some(({ body }) => body.includes('"cause":"expired"')),
+        );
+        if (isExpiry && this.#faults.planned === 0)
+          this.#wrong('I4', 'a lease ran out, and nothing was wrong');
         return auditor.commit(process, commits);
       },
       isRough: () => this.#isRough,
@@ -149,7 +156,9 @@ class Simulation {
           ? undefined
           : { rule: violation.rule, message: violation.message, stack: violation.stack ?? '' },
       trace: violation === undefined ? [] : this.#trace.lines(),
-      ends: [...this.#db.runs.values()].map(({ head }) => (head.hold === null ? head.phase : `held:${head.hold}`)),
+      ends: [...this.#db.runs.values()].map(({ head }) =>
+        head.hold === null ? head.phase : `held:${head.hold}`,
+      ),
       eventTypes,
     };
   }
@@ -197,11 +206,16 @@ class Simulation {
 
   async #rest(): Promise<void> {
     const deadlineMs = this.#scheduler.nowMs + REST_MS;
-    const isResting = (): boolean => this.#auditor.runIds.every((id) => this.#isAtRest(this.#auditor.stateOf(id)));
+    const isResting = (): boolean =>
+      this.#auditor.runIds.every((id) => this.#isAtRest(this.#auditor.stateOf(id)));
     await this.#until(() => isResting() || this.#scheduler.nowMs > deadlineMs);
     for (const id of this.#auditor.runIds) {
       const state = this.#auditor.stateOf(id);
-      if (!this.#isAtRest(state)) this.#wrong('liveness', `${id} is not at rest after ${REST_MS / 1000} s without faults: ${saysOf(state)}`);
+      if (!this.#isAtRest(state))
+        this.#wrong(
+          'liveness',
+          `${id} is not at rest after ${REST_MS / 1000} s without faults: ${saysOf(state)}`,
+        );
     }
     this.#raise();
   }
@@ -231,7 +245,8 @@ class Simulation {
       await this.#rest();
     }
     for (const id of this.#auditor.runIds)
-      if (!isOver(id)) this.#wrong('liveness', `${id} cannot be brought to its end: ${saysOf(this.#auditor.stateOf(id))}`);
+      if (!isOver(id))
+        this.#wrong('liveness', `${id} cannot be brought to its end: ${saysOf(this.#auditor.stateOf(id))}`);
     for (const key of this.#machine.running()) this.#wrong('liveness', `${key} still runs`);
   }
 
@@ -241,11 +256,13 @@ class Simulation {
     const open = [...state.decisions.keys()].filter((key) => state.decisions.get(key)?.approved === false);
     for (const checkpoint of open) await tell({ type: 'approve', checkpoint, by: 'cleo', reason: 'fine' });
     const after = await engine.state(id);
-    const missing = (after.spec.requiredCheckpoints ?? []).filter((type) => !after.checkpoints.types.includes(type));
+    const missing = (after.spec.requiredCheckpoints ?? []).filter(
+      (type) => !after.checkpoints.types.includes(type),
+    );
     if (!isTerminal(after.standing))
-      for (const type of missing) await tell({ type: 'emit_checkpoint', checkpoint: type as 'progress', summary: 'by hand' });
-    if (after.standing.phase === 'held')
-      await this.#resume(engine, process, id, `cleo${round}`, false, true);
+      for (const type of missing)
+        await tell({ type: 'emit_checkpoint', checkpoint: type as 'progress', summary: 'by hand' });
+    if (after.standing.phase === 'held') await this.#resume(engine, process, id, `cleo${round}`, false, true);
   }
 
   /** What the store's own examination says, also to those who come later. */
@@ -296,8 +313,9 @@ class Simulation {
   }
 
   #workerEnded(process: SimProcess, error: unknown, restart: () => void): void {
-    this.#trace.add(process.name, error === undefined ? 'ends' : `ends: ${String(error)}`);
-    if (error === undefined && !process.terminate.signal.aborted) this.#wrong('liveness', 'a worker ended by itself');
+    this.#trace.add(process.name, error === undefined ? 'ends' : `ends: ${(error as Error).message}`);
+    if (error === undefined && !process.terminate.signal.aborted)
+      this.#wrong('liveness', 'a worker ended by itself');
     if (error !== undefined && (process.injected === 0 || isDefect(error)))
       this.#wrong('liveness', `${process.name} ended: ${(error as Error).stack}`);
     process.die();
@@ -305,7 +323,9 @@ class Simulation {
   }
 
   #workerOf(process: SimProcess, engine: Engine): Worker {
-    const executors = new Map<string, Executor>([['x', new SimExecutor(this.#machine, process.line, process.name)]]);
+    const executors = new Map<string, Executor>([
+      ['x', new SimExecutor(this.#machine, process.line, process.name)],
+    ]);
     return new Worker({ engine, executors, worker: process.name, ttlMs: TTL_MS, lookMs: 1000 });
   }
 
@@ -359,7 +379,10 @@ class Simulation {
     if ((this.#underWay.get(name) ?? 0) > 1) return;
     const known = this.#auditor.stateOf(state.id);
     if (known !== undefined && known.version < state.version)
-      this.#wrong('I1', `a reader of ${state.id} sees event ${state.version}, and ${known.version} are stored`);
+      this.#wrong(
+        'I1',
+        `a reader of ${state.id} sees event ${state.version}, and ${known.version} are stored`,
+      );
   }
 
   /** Claims a held run; then drives it here, or hands it to the workers. */
@@ -383,7 +406,13 @@ class Simulation {
         return;
       }
       const { node, epoch } = claimed.lease;
-      await engine.execute(id, { type: 'release', node, epoch, cause: 'released', seenMs: process.clock.nowMs() });
+      await engine.execute(id, {
+        type: 'release',
+        node,
+        epoch,
+        cause: 'released',
+        seenMs: process.clock.nowMs(),
+      });
     } catch (error) {
       this.#expected(error, process);
       if (isRefusal(error) && !isClaimed) this.#auditor.refused(id, by);

@@ -58,7 +58,9 @@ export function planWorkload(seed: number): Workload {
   }));
   const clients = Array.from({ length: random.int(1, 2) }, (_, at) => `c${at + 1}`);
   const isFat = random.oneIn(9);
-  const runs = Array.from({ length: random.int(1, 3) }, (_, at) => planRun(new Random(seed, 'run', at), `r${at}`, isFat));
+  const runs = Array.from({ length: random.int(1, 3) }, (_, at) =>
+    planRun(new Random(seed, 'run', at), `r${at}`, isFat),
+  );
   const deeds: Deed[] = runs.map((_, run) => ({
     id: `d-r${run}`,
     atMs: random.int(0, 20_000),
@@ -135,7 +137,9 @@ function afterOf(random: Random): Partial<NodeSpec> {
   if (kind === 'none') return {};
   const delta = { added: [`${random.int(0, 9)}.txt`], changed: [], removed: [] };
   if (kind === 'progress') return { after: { type: 'progress', summary: 'one more', delta } };
-  return { after: { type: 'decision-needed', summary: 'is this right?', requiredAction: { kind: 'approval' } } };
+  return {
+    after: { type: 'decision-needed', summary: 'is this right?', requiredAction: { kind: 'approval' } },
+  };
 }
 
 function workOf(random: Random, isFat: boolean): Partial<NodeSpec> {
@@ -185,25 +189,39 @@ export function commandOf(deed: Deed, state: RunState): Command | undefined {
     case 'settle': {
       const unsettled = [...state.nodes.keys()].filter((id) => {
         const node = state.nodes.get(id);
-        return node?.lastOutcome === 'unknown' || (node?.spec.kind === 'composite' && node.spec.drive !== 'plan');
+        return (
+          node?.lastOutcome === 'unknown' || (node?.spec.kind === 'composite' && node.spec.drive !== 'plan')
+        );
       });
       const node = unsettled[pick % Math.max(1, unsettled.length)];
       if (node === undefined) return undefined;
       return { type: 'settle', node, state: pick % 3 === 0 ? 'failed' : 'succeeded', by, reason: 'looked' };
     }
     case 'checkpoint': {
-      const type = (['plan', 'progress', 'decision-needed', 'blocked', 'completed'] as const)[pick % 5] ?? 'plan';
-      return { type: 'emit_checkpoint', checkpoint: type, summary: 'by hand', requiredAction: { kind: 'look' } };
+      const type =
+        (['plan', 'progress', 'decision-needed', 'blocked', 'completed'] as const)[pick % 5] ?? 'plan';
+      return {
+        type: 'emit_checkpoint',
+        checkpoint: type,
+        summary: 'by hand',
+        requiredAction: { kind: 'look' },
+      };
     }
     case 'record':
       return { type: 'record', name: 'note', data: { by } };
     case 'hold':
       return { type: 'hold', hold: pick % 2 === 0 ? 'budget' : 'error', summary: 'stop', reasonCodes: [] };
     case 'add': {
-      const composites = [...state.nodes.keys()].filter((id) => state.nodes.get(id)?.spec.kind === 'composite');
+      const composites = [...state.nodes.keys()].filter(
+        (id) => state.nodes.get(id)?.spec.kind === 'composite',
+      );
       const parent = composites[pick % Math.max(1, composites.length)];
       if (parent === undefined) return undefined;
-      return { type: 'add_nodes', parent, nodes: [{ id: `${deed.id}.x`, kind: 'atomic', executor: 'x', onInterrupt: 'rerun' }] };
+      return {
+        type: 'add_nodes',
+        parent,
+        nodes: [{ id: `${deed.id}.x`, kind: 'atomic', executor: 'x', onInterrupt: 'rerun' }],
+      };
     }
     case 'stale': {
       // Somebody who believes to hold a lease that is long gone (I4).
@@ -216,7 +234,8 @@ export function commandOf(deed: Deed, state: RunState): Command | undefined {
       const { rootId } = state.spec;
       if (pick % 6 === 5)
         return { type: 'release', node: rootId, epoch: current - 1, cause: 'released', seenMs: 0 };
-      const stale = pick % 6 === 4 ? { node, attempt: attempt - 1, epoch: current } : { node, attempt, epoch: epoch - 1 };
+      const stale =
+        pick % 6 === 4 ? { node, attempt: attempt - 1, epoch: current } : { node, attempt, epoch: epoch - 1 };
       if (pick % 3 === 0) return { type: 'interrupt', ...stale, found: 'not_started', reason: 'stale' };
       if (pick % 3 === 1) return { type: 'charge', ...stale, usage: { tokens: 1 } };
       return { type: 'finish', ...stale, outcome: 'succeeded', usage: {} };
@@ -231,7 +250,12 @@ export function commandOf(deed: Deed, state: RunState): Command | undefined {
       if (node === undefined) return undefined;
       const owner = leaseOwner(state, node);
       const claimant = { worker: 'nobody', leaseId: 'none', ttlMs: 1000 };
-      return { type: 'start', node, epoch: state.nodes.get(owner)?.epoch ?? 0, ...(owner === node ? { claimant } : {}) };
+      return {
+        type: 'start',
+        node,
+        epoch: state.nodes.get(owner)?.epoch ?? 0,
+        ...(owner === node ? { claimant } : {}),
+      };
     }
     case 'create':
     case 'resume':

@@ -2,14 +2,7 @@ import type { Limits } from '../budget.ts';
 import type { Command, Resume } from '../commands.ts';
 import type { Lease } from '../events.ts';
 import type { Fingerprint } from '../run-spec.ts';
-import {
-  firstOpenDecision,
-  isTicking,
-  leaseOn,
-  leaseOwner,
-  type Node,
-  type RunState,
-} from '../state.ts';
+import { firstOpenDecision, isTicking, leaseOn, leaseOwner, type Node, type RunState } from '../state.ts';
 import { isTerminal } from '../transitions.ts';
 import { USAGE_KEYS } from '../usage.ts';
 import { checkpointNow, declaredCheckpoint, fitSummary } from './checkpoint.ts';
