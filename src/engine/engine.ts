@@ -110,7 +110,10 @@ export class Engine {
     });
   }
 
-  /** The run as the store has it now. @throws ReeveError E_INVALID_INPUT_SCHEMA when there is none. */
+  /**
+   * The run as the store has it now, and what this process is committing to it: to tell others of it, read the store.
+   * @throws ReeveError E_INVALID_INPUT_SCHEMA when there is none.
+   */
   async state(runId: string): Promise<RunState> {
     const known = this.#hot.get(runId);
     const hot = known !== undefined && !(await this.#isStale(runId, known)) ? known : await this.#load(runId);

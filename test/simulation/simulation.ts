@@ -111,12 +111,14 @@ class Simulation {
       faults: this.#faults,
       trace: this.#trace,
       commit: (process, commits) => {
-        const isExpiry = commits.some(({ events }) =>
-          events.some(({ body }) => body.includes('"cause":"expired"')),
+        const results = auditor.commit(process, commits);
+        const isExpiry = commits.some(
+          ({ events }, at) =>
+            results[at] === 'ok' && events.some(({ body }) => body.includes('"cause":"expired"')),
         );
         if (isExpiry && this.#faults.planned === 0)
           this.#wrong('I4', 'a lease ran out, and nothing was wrong');
-        return auditor.commit(process, commits);
+        return results;
       },
       isRough: () => this.#isRough,
     };

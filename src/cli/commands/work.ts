@@ -14,20 +14,28 @@ export const work: CommandHandler = async (ctx, { flags }) => {
   }
   const jobs = await ctx.jobs();
   const seen = new Map<string, string>();
-  const onChange = (jobId: string): void => {
-    const state = jobs.engine.peek(jobId);
-    if (state === undefined) return;
-    const status = statusOf(state.standing);
+  // From the store, one after the other: what the engine has in memory may not be durable yet.
+  let looking: Promise<void> = Promise.resolve();
+  const look = async (jobId: string): Promise<void> => {
+    const head = await jobs.engine.store.head(jobId);
+    if (head === undefined) return;
+    const { phase, hold } = head;
+    const status = statusOf(phase === 'held' ? { phase, hold: hold ?? 'error' } : { phase });
     if (seen.get(jobId) === status) return;
     seen.set(jobId, status);
     if (!ctx.json) jobs.note(`${jobId} ${status}`);
   };
-  const worker = workerOf(jobs, 'work', { onChange });
+  const worker = workerOf(jobs, 'work', {
+    onChange: (jobId) => {
+      looking = looking.then(() => look(jobId)).catch(() => undefined); // the worker itself says what is wrong
+    },
+  });
   if (!ctx.json)
     jobs.note(
       `${ctx.program} work: queue=${DEFAULT_QUEUE} concurrency=${concurrency} store=${ctx.postgres?.shown ?? ctx.storeRoot}`,
     );
   await worker.run({ queues: [DEFAULT_QUEUE], concurrency, untilIdle: flags.on('once') }, ctx.signal);
+  await looking;
   const results = [...seen].map(([job_id, status]) => ({ job_id, status }));
   return { json: { jobs: results }, text: [`worked on ${results.length} job(s)`] };
 };
