@@ -1,7 +1,6 @@
 /** Workers: several runs at a time, what they leave to others, and how they stop. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
-import type { Executor } from '../../src/engine/executor.ts';
 import { ReeveError } from '../../src/model/errors.ts';
 import type { RunStore } from '../../src/store/run-store.ts';
 import { DECISION, fingerprint, ofType, specOf, step, steps } from '../model/rig.ts';
@@ -257,27 +256,26 @@ describe('stopping', () => {
       expect(await engine.store.work(id)).toMatchObject([{ state: 'offered' }]);
   });
 
-  /** Loses the records of runs called `bad`. */
-  function brokenExecutor(): Executor {
-    const executor = new ScriptedExecutor(lab.world);
-    return new Proxy(executor, {
-      get: (target, key) => {
-        const value: unknown = Reflect.get(target, key, target);
-        if (key === 'watch') {
-          return ({ effectKey }: { effectKey: string }, signal: AbortSignal) => {
-            if (effectKey.startsWith('bad'))
-              throw new ReeveError('E_STORE_UNAVAILABLE', 'its records are gone');
-            return target.watch({ executor: 'x', effectKey }, signal);
-          };
-        }
-        return typeof value === 'function' ? value.bind(target) : value;
-      },
-    });
+  /** An engine whose store takes no commit of the run called `bad`. */
+  function failingEngine(): Engine {
+    return lab.engine(
+      (store) =>
+        new Proxy(store, {
+          get: (target, key) => {
+            const value: unknown = Reflect.get(target, key, target);
+            if (key !== 'commit') return typeof value === 'function' ? value.bind(target) : value;
+            return (commits: Parameters<typeof store.commit>[0]) =>
+              commits.some(({ runId }) => runId === 'bad')
+                ? Promise.reject(new ReeveError('E_STORE_UNAVAILABLE', 'the disk is gone'))
+                : target.commit(commits);
+          },
+        }),
+    );
   }
 
   test('after a failure the other runs are stopped as gently, and the failure is thrown', async () => {
     await create('good', planOf([step('a', { ...HANGS, onInterrupt: 'rerun' })]));
-    const { ended } = lab.run(lab.worker('w1', { engine, executors: new Map([['x', brokenExecutor()]]) }), 2);
+    const { ended } = lab.run(lab.worker('w1', { engine: failingEngine() }), 2);
     await lab.running('good', 1);
     await create('bad', planOf([step('a', HANGS)]));
     await expect(ended).rejects.toMatchObject({ code: 'E_STORE_UNAVAILABLE' });
@@ -287,7 +285,7 @@ describe('stopping', () => {
 
   test('told of failures, it leaves that run alone and goes on with the others', async () => {
     const failed: string[] = [];
-    const options = { engine, executors: new Map([['x', brokenExecutor()]]) };
+    const options = { engine: failingEngine() };
     const onFailure = (runId: string): number => failed.push(runId);
     await create('bad', planOf([step('a', HANGS)]));
     const { ended, stop } = lab.run(lab.worker('w1', { ...options, onFailure }), 2);
