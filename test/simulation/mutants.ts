@@ -291,7 +291,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: 'src/engine/worker.ts',
-    find: 'const limit = room + refused.size + driving.size;',
+    find: 'const limit = room + refused.size + driving.size + crowd.size;',
     replace: 'const limit = room;',
     says: 'work that is refused hides the work behind it',
   },
