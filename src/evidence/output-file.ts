@@ -1,8 +1,9 @@
 /** A file that is there whole or not at all: written aside in its directory, synced, renamed, the directory synced. */
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { link, open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ReeveError } from '../model/errors.ts';
+import { makeFolder as makeFolders } from '../store/make-folder.ts';
 import type { ByteSink } from './zip-writer.ts';
 
 const BUFFER_BYTES = 256 * 1024;
@@ -93,7 +94,7 @@ class BufferedSink implements ByteSink {
 }
 
 async function makeFolder(folder: string): Promise<void> {
-  const made = await mkdir(folder, { recursive: true, mode: 0o750 });
+  const made = await makeFolders(folder, 0o750);
   if (made === undefined) return;
   // A new folder is known to its parent only after a sync, and so on down.
   for (let at = folder; at !== dirname(made); at = dirname(at)) await syncFolder(dirname(at));

@@ -6,6 +6,7 @@ import { accessSync, chmodSync, constants, mkdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { ReeveError } from '../model/errors.ts';
 import type { BlobStore } from './blob-store.ts';
+import { makeFolderSync } from './make-folder.ts';
 import { DirectoryBlobs } from './blobs/directory-blobs.ts';
 import type { RunStore } from './run-store.ts';
 import { DATABASE_NAME, SharedRunStore } from './sqlite/shared-run-store.ts';
@@ -92,7 +93,7 @@ function makePlace(root: string): string {
 
 function makeRoot(root: string): void {
   if (statSync(root, { throwIfNoEntry: false })?.isDirectory() === true) return;
-  mkdirSync(dirname(root), { recursive: true });
+  makeFolderSync(dirname(root));
   try {
     mkdirSync(root, { mode: 0o700 });
     chmodSync(root, 0o700); // whatever the umask

@@ -13,9 +13,11 @@ import { createJob } from '../../doors/jobs/submit.ts';
 import { parseJobSpec } from '../../doors/jobs/load-spec.ts';
 import { formatTime } from '../../doors/jobs/time.ts';
 import { toRun } from '../../doors/jobs/to-run.ts';
+import { outputError } from '../../evidence/output-file.ts';
 import { footerText } from '../../evidence/receipt.ts';
 import { verifyJobpack } from '../../evidence/verify.ts';
 import { ReeveError } from '../../model/errors.ts';
+import { makeFolder } from '../../store/make-folder.ts';
 import { firstOpenDecision, type RunState } from '../../model/state.ts';
 import type { CommandHandler } from '../command.ts';
 import type { CliContext } from '../command.ts';
@@ -33,7 +35,9 @@ export const demo: CommandHandler = async (ctx, { flags }) => {
     if (!ctx.json) ctx.stderr.write(`${text}\n`);
   };
   const workspaces = join(outDir, 'demo');
-  await mkdir(workspaces, { recursive: true, mode: 0o750 });
+  await makeFolder(workspaces, 0o750).catch((error: unknown) => {
+    throw outputError(error, workspaces);
+  });
   const root = await realpath(workspaces);
   const spec = await parseJobSpec(demoSpec(formatTime(jobs.engine.clock.nowMs()), ctx.version));
   const jobId = await createJob(jobs, {

@@ -1,9 +1,10 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { resolveUserPath } from '../../doors/jobs/paths.ts';
 import { exampleSpec } from '../../doors/jobs/example-spec.ts';
 import { formatTime } from '../../doors/jobs/time.ts';
 import { ReeveError } from '../../model/errors.ts';
+import { makeFolder } from '../../store/make-folder.ts';
 import type { CommandHandler } from '../command.ts';
 import { escapeControls } from '../output.ts';
 
@@ -17,7 +18,7 @@ export const init: CommandHandler = async (ctx, { args, flags }) => {
 /** A file to start from. @throws ReeveError E_INVALID_INPUT_SCHEMA when it is there already, or cannot be written. */
 export async function writeExample(path: string, text: string, force: boolean): Promise<void> {
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     await writeFile(path, text, { flag: force ? 'w' : 'wx' });
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;

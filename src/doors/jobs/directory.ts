@@ -3,10 +3,11 @@
  * `runtime_config.json` and `accept_result.json`. A projection of the store: never read back as truth, brought up to date after changes,
  * rebuilt when it does not fit. It is not synced to disk, since nothing depends on it.
  */
-import { mkdir, open, rename, rm, writeFile, type FileHandle } from 'node:fs/promises';
+import { open, rename, rm, writeFile, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Engine } from '../../engine/engine.ts';
+import { makeFolder } from '../../store/make-folder.ts';
 import { WriterLock } from '../../store/sqlite/writer-lock.ts';
 import { canonicalJson } from '../../model/canonical.ts';
 import { ACCEPT_FILE, acceptResultIn } from './accept-fact.ts';
@@ -102,7 +103,7 @@ export class JobDirectories {
     stopPoint('directory:before');
     const dir = jobDir(this.#root, jobId);
     if (await this.#isCurrent(jobId, dir)) return;
-    await mkdir(dir, { recursive: true, mode: 0o700 });
+    await makeFolder(dir, 0o700);
     const unlock = await lock(join(dir, PROJECTION_LOCK));
     if (unlock === undefined) return; // another process is at it, and looks again before it goes
     try {
@@ -170,7 +171,7 @@ export class JobDirectories {
     const output = outputOf(recorded, places);
     if (output === undefined) return;
     const folder = join(dir, 'steps', String(output.step_index));
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await makeFolder(folder, 0o700);
     for (const stream of ['stdout', 'stderr'] as const) {
       if (output[stream] !== '')
         await replace(join(folder, `attempt-${output.attempt}.${stream}`), output[stream]);

@@ -1,8 +1,9 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ReeveError } from '../../model/errors.ts';
 import type { BlobStore } from '../blob-store.ts';
+import { makeFolder } from '../make-folder.ts';
 import { storeError } from '../sqlite/sqlite-errors.ts';
 
 /** Blobs as files `<root>/<first two digits>/<sha256>`, written aside, synced and renamed: whole or not there. */
@@ -61,7 +62,7 @@ export class DirectoryBlobs implements BlobStore {
   }
 
   async #write(folder: string, path: string, bytes: Uint8Array): Promise<void> {
-    const made = await mkdir(folder, { recursive: true, mode: 0o700 });
+    const made = await makeFolder(folder, 0o700);
     // The first folder made is known to its parent only after a sync, and so on down.
     if (made !== undefined) {
       for (let at = folder; at !== dirname(made); at = dirname(at)) await syncDirectory(dirname(at));
