@@ -18,6 +18,7 @@ import {
   readFileSync,
   readSync,
   realpathSync,
+  statSync,
 } from 'node:fs';
 import { posix } from 'node:path';
 import { pipeline, Readable } from 'node:stream';
@@ -754,11 +755,14 @@ function readKeys({ publicKeys = [], trust, signature, requireSignature, require
 }
 
 function readSmall(path) {
+  let bytes;
   try {
-    return readFileSync(path);
+    bytes = readFileSync(path);
   } catch (error) {
     throw new Refusal(6, `${quote(path)} cannot be read: ${error.message}`, path);
   }
+  mustFit(bytes.length <= 1_048_576, `${quote(path)} is too big`, path);
+  return bytes;
 }
 
 function checkApproval({ id, by, reason, binds, signature }, jobId, keys, { trust, requireSignedApprovals }) {
@@ -783,6 +787,12 @@ async function checkSidecar(pack, path, { job_id, manifest_sha256 }, keys, optio
     mustFit(options.signature === undefined, `there is no ${quote(sidecar)}`, sidecar);
     return { signatures: [] };
   }
+  // A pipe beside a pack would hold us up for ever.
+  mustFit(
+    options.signature !== undefined || statSync(sidecar).isFile(),
+    `${quote(sidecar)} is not a file`,
+    sidecar,
+  );
   const hash = createHash('sha256');
   for (const chunk of packedChunks(pack, { start: 0, packed: pack.size })) hash.update(chunk);
   const predicate = { job_id, manifest_sha256 };

@@ -12,7 +12,14 @@ import { programVersion } from './version.ts';
 /** @returns the exit code, from the error table. */
 export async function main(argv: readonly string[], program: Program): Promise<number> {
   const json = argv.includes('--json');
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedPipe);
+  process.stderr.on('error', ignoreError);
+  process.stdout.once('error', (error: NodeJS.ErrnoException) => {
+    process.stdout.on('error', ignoreError);
+    if (error.code === 'EPIPE') return; // `reeve list | head` ends the reader first; that is no failure of ours
+    // What runs goes on: a job is not ended because its output has no room.
+    const code = printError(unwritable(error), json);
+    process.once('exit', () => (process.exitCode = code));
+  });
   try {
     return await dispatch(argv, program);
   } catch (error) {
@@ -30,7 +37,7 @@ async function dispatch(argv: readonly string[], program: Program): Promise<numb
   }
   const { command, words: rest } = findCommand(
     COMMANDS,
-    first === undefined ? ['version'] : isHelp ? ['help'] : words,
+    first === undefined || first === '--version' ? ['version'] : isHelp ? ['help'] : words,
   );
   if (globals.explain) {
     const name = command.path.join(' ');
@@ -107,7 +114,10 @@ function stopOnSignals(): { signal: AbortSignal; off(): void } {
   };
 }
 
-/** `reeve list | head` ends the reader first; that is no failure of ours. */
-function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error;
+/** There is nowhere left to say it. */
+function ignoreError(): void {}
+
+function unwritable(cause: NodeJS.ErrnoException): ReeveError {
+  const message = `standard output cannot be written (${cause.code})`;
+  return new ReeveError('E_STORE_UNAVAILABLE', message, { cause: cause.code }, { cause });
 }

@@ -43,9 +43,9 @@ export function errorText(error: ReeveError): string {
 function problemsOf(error: ReeveError): string[] {
   const problems = error.details?.['problems'];
   if (!Array.isArray(problems) || problems.length < 2) return []; // a single one is the message
-  return problems.map((entry: unknown) => {
+  return problems.flatMap((entry: unknown) => {
     const { field, problem } = entry as { field?: unknown; problem?: unknown };
-    return `${String(field)}: ${String(problem)}`;
+    return field === undefined ? [] : [`${String(field)}: ${String(problem)}`]; // sentences are the message
   });
 }
 

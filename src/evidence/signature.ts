@@ -54,7 +54,7 @@ export async function verifySignedJobpack(path: string, rules: SignatureRules): 
     path,
     async (verified, reader) => {
       const sidecar = rules.sidecar ?? sidecarPath(path);
-      const read = await readSidecar(sidecar);
+      const read = await readSidecar(sidecar, rules.sidecar !== undefined);
       if (read === undefined && rules.requireSignature === true)
         throw mismatch(`the pack is not signed: there is no ${sidecar}`, { path: sidecar });
       if (read === undefined && rules.sidecar !== undefined) {

@@ -117,7 +117,7 @@ export const ERRORS = {
     status: 503,
     exit: 1,
     retry: true,
-    hint: 'Check that the store is there and that you may use it: its directory, or the database that its URL names.',
+    hint: 'Check that the place that is named is there and that you may use it: a directory, or the database of a URL.',
   },
   E_STORE_NEWER: {
     status: 503,

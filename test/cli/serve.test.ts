@@ -351,6 +351,12 @@ describe.concurrent('serve', () => {
         expect({ code, stdout, error }).toMatchObject({ code: 8, stdout: '', error: about });
       }),
     );
+    const { stderr: told } = await home.run(['serve', '--listen', '0.0.0.0:0']);
+    expect(told.split('\n')).toEqual([
+      expect.stringMatching(/^E_UNSAFE/),
+      expect.stringMatching(/^ {2}hint: /),
+      '',
+    ]);
     const running = home.start(['serve', '--listen', '0.0.0.0:0', ...safe]);
     await running.until('it listens', () => running.stdout.includes('listening'));
     const [, port = ''] = /listening on 0\.0\.0\.0:(\d+)\n/.exec(running.stdout) ?? [];

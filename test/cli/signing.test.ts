@@ -189,8 +189,11 @@ describe.concurrent('signing packs', () => {
     const again = await home.run(['sign', 'j', '--key', 'ada.pem']);
     expect(again).toMatchObject({ code: 0, stderr: '' });
     expect(again.stdout).toMatch(/^signed job_id=j key=[0-9a-f]{64} signatures=5\nsignature=/);
+    expect((await home.run(['export', 'j'])).stderr).toBe('');
     await home.json(['cancel', 'j']);
-    await home.json(['export', 'j']);
+    expect((await home.run(['export', 'j'])).stderr).toContain(
+      `${SIDECAR} is about an earlier state of the pack`,
+    );
     expect(await home.fails(['verify', 'j', ...keys])).toMatchObject({ exit_code: 2 });
     const replaced = await home.run(['sign', 'j', '--key', 'ada.pem', '--json']);
     expect(replaced).toMatchObject({ code: 0, json: { signed_by: [ids[0]] } });

@@ -1,4 +1,5 @@
 // Flags, help, names and what is printed (contract wrkr §b, j).
+import { spawnSync } from 'node:child_process';
 import { existsSync, lstatSync, readdirSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -126,7 +127,7 @@ describe.concurrent('help', () => {
     }
     const { stdout } = await home.run([]);
     expect(stdout).toMatch(/^wrkr \d+\.\d+\.\d+ \(commit=\S+ date=\S+\)\n$/);
-    expect((await home.run(['version'])).stdout).toBe(stdout);
+    for (const word of ['version', '--version']) expect((await home.run([word])).stdout).toBe(stdout);
     const json = await home.run(['version', '--json']);
     expect(Object.keys(json.json)).toEqual(['commit', 'date', 'version']);
     expect(json.stdout.trimEnd()).not.toContain('\n');
@@ -330,6 +331,22 @@ describe.concurrent('what is printed', () => {
     const { stdout } = await home.run(['checkpoint', 'list', 'j']);
     expect(stdout).toContain(`summary=${'ä'.repeat(80)}...\n`);
     expect(stdout).toContain(`summary=${'x'.repeat(160)}\n`);
+  });
+
+  test.skipIf(!existsSync('/dev/full'))('an output without room is an error of ours', async ({ home }) => {
+    await home.submit('j', [{}]);
+    const full = spawnSync(
+      'sh',
+      ['-c', `"${process.execPath}" "$1" status j > /dev/full`, 'x', join(BIN, 'wrkr.js')],
+      {
+        cwd: home.cwd,
+        env: home.env(),
+        encoding: 'utf8',
+      },
+    );
+    expect(full.status).toBe(1);
+    expect(full.stderr).toMatch(/^E_STORE_UNAVAILABLE: standard output cannot be written \(ENOSPC\)\n/);
+    expect(full.stderr).not.toContain('node:');
   });
 
   test('a reader that goes away is no failure', async ({ home }) => {

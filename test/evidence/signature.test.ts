@@ -1,7 +1,9 @@
 // Signatures beside packs and in approvals (docs/jobpack.md, "Signatures"). Whoever forges here can rehash everything and
 // seal every chain anew; only the keys are not theirs.
+import { spawnSync } from 'node:child_process';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect } from 'vitest';
 import { signJobpack } from '../../src/evidence/sign.ts';
 import { verifySignedJobpack, type SignatureRules } from '../../src/evidence/signature.ts';
@@ -224,6 +226,21 @@ describe('signed packs', () => {
     await refused(path, { publicKeys: [ANN.publicKey], sidecar }, 6);
     await refused(path, { ...byAnn, sidecar }, 2);
     await refused(path, { ...byAnn, sidecar: dir }, 6);
+  });
+
+  test('a pipe in the place of a sidecar holds nobody up', async ({ dir }) => {
+    const { path, sidecar } = await signedPack(dir);
+    await rm(sidecar);
+    spawnSync('mkfifo', [sidecar]);
+    expect(await refused(path, { publicKeys: [ANN.publicKey] }, 6)).toContain('is not a file');
+    await expect(signJobpack(path, ANN)).rejects.toMatchObject({ exitCode: 6 });
+    const verifier = fileURLToPath(new URL('../../verify.mjs', import.meta.url));
+    await writeFile(join(dir, 'ann.pub'), ANN.publicKey.pem);
+    const child = spawnSync(process.execPath, [verifier, path, '--public-key', join(dir, 'ann.pub')], {
+      encoding: 'utf8',
+      timeout: 30_000,
+    });
+    expect(child).toMatchObject({ status: 6, stderr: expect.stringContaining('is not a file') });
   });
 
   test('a broken pack is refused before its signature is looked at, and is not signed', async ({ dir }) => {

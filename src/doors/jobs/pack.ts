@@ -5,6 +5,7 @@ import { openEvents } from '../../engine/event-codec.ts';
 import { inspectLines, type Inspection } from '../../evidence/inspect.ts';
 import { writeJobpack, type PackRecord, type WrittenPack } from '../../evidence/jobpack.ts';
 import { fitsSchema } from '../../evidence/pack-reader.ts';
+import { isSidecarStale, sidecarPath } from '../../evidence/sidecar.ts';
 import { signJobpack, type SignedPack } from '../../evidence/sign.ts';
 import { ReeveError } from '../../model/errors.ts';
 import type { Json, JsonObject } from '../../model/json.ts';
@@ -77,7 +78,10 @@ export async function exportJob(jobs: Jobs, id: string, options: ExportOptions):
     },
     jobpackPath(outDir, jobId),
   );
-  if (key === undefined) return pack;
+  if (key === undefined) {
+    if (await isSidecarStale(pack)) jobs.note(staleNote(pack.path));
+    return pack;
+  }
   const signed = await signJobpack(pack.path, key, pack.manifestSha256);
   if (signed.replaced) jobs.note(droppedNote(signed));
   return { ...pack, signed };
@@ -86,6 +90,10 @@ export async function exportJob(jobs: Jobs, id: string, options: ExportOptions):
 /** What is said where a sidecar held signatures of other bytes. */
 export function droppedNote({ sidecar }: SignedPack): string {
   return `note: ${sidecar} held signatures of another state of the pack; they were dropped`;
+}
+
+function staleNote(path: string): string {
+  return `note: ${sidecarPath(path)} is about an earlier state of the pack: sign it again, or remove that file`;
 }
 
 async function signerOf(jobs: Jobs, given: ExportOptions['key']): Promise<SigningKey | undefined> {
