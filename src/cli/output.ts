@@ -45,7 +45,7 @@ function problemsOf(error: ReeveError): string[] {
   if (!Array.isArray(problems) || problems.length < 2) return []; // a single one is the message
   return problems.flatMap((entry: unknown) => {
     const { field, problem } = entry as { field?: unknown; problem?: unknown };
-    return field === undefined ? [] : [`${String(field)}: ${String(problem)}`]; // sentences are the message
+    return typeof field === 'string' ? [`${field}: ${String(problem)}`] : []; // sentences are the message
   });
 }
 

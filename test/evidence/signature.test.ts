@@ -231,7 +231,7 @@ describe('signed packs', () => {
   test('a pipe in the place of a sidecar holds nobody up', async ({ dir }) => {
     const { path, sidecar } = await signedPack(dir);
     await rm(sidecar);
-    spawnSync('mkfifo', [sidecar]);
+    spawnSync('sh', ['-c', 'mkfifo "$1"', 'x', sidecar]);
     expect(await refused(path, { publicKeys: [ANN.publicKey] }, 6)).toContain('is not a file');
     await expect(signJobpack(path, ANN)).rejects.toMatchObject({ exitCode: 6 });
     const verifier = fileURLToPath(new URL('../../verify.mjs', import.meta.url));
