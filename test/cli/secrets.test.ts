@@ -98,6 +98,8 @@ describe.concurrent('I9 secrets', () => {
     ]);
     expect(record.reason).toBe('used [REDACTED:GITHUB_TOKEN]');
     await home.json(['checkpoint', 'emit', 'j', '--type', 'progress', '--summary', `password=hunter22`]);
+    await home.json(['cancel', 'j', '--reason', `it printed ${TOKEN}`]);
+    await home.json(['export', 'j']);
     expect(leaks(home, TOKEN) + leaks(home, 'hunter22')).toBe('');
   });
 

@@ -18,7 +18,7 @@ import { isDeadWorker } from './resume.ts';
 /** Writes `paused`: the step in flight finishes, the next is not started (W17). */
 export async function pause(jobs: Jobs, id: string, by: string, reason?: string): Promise<JsonObject> {
   const { id: jobId } = await requireJob(jobs, id);
-  await jobs.engine.execute(jobId, { type: 'pause', by, ...(reason === undefined ? {} : { reason }) });
+  await jobs.engine.execute(jobId, { type: 'pause', by, ...kept(reason) });
   jobs.directories.touch(jobId);
   return wrkrState(jobs, jobId);
 }
@@ -32,7 +32,7 @@ export async function cancel(jobs: Jobs, id: string, by: string, reason?: string
   const { state } = await jobs.engine.execute(jobId, {
     type: 'cancel',
     by,
-    ...(reason === undefined ? {} : { reason }),
+    ...kept(reason),
   });
   if (state.live.size > 0) {
     const row = (await jobs.engine.store.work(jobId))[0];
@@ -130,6 +130,10 @@ export async function emitCheckpoint(jobs: Jobs, emission: Emission): Promise<Js
 }
 
 /** What people type is kept on record (I9). */
+function kept(reason: string | undefined): { readonly reason?: string } {
+  return reason === undefined ? {} : { reason: redactText(reason) };
+}
+
 function withoutSecrets({ kind, instructions }: RequiredAction): RequiredAction {
   return {
     ...(kind === undefined ? {} : { kind }),
