@@ -18,7 +18,7 @@ import { isDeadWorker } from './resume.ts';
 /** Writes `paused`: the step in flight finishes, the next is not started (W17). */
 export async function pause(jobs: Jobs, id: string, by: string, reason?: string): Promise<JsonObject> {
   const { id: jobId } = await requireJob(jobs, id);
-  await jobs.engine.execute(jobId, { type: 'pause', by, ...kept(reason) });
+  await jobs.engine.execute(jobId, { type: 'pause', by: redactText(by), ...kept(reason) });
   jobs.directories.touch(jobId);
   return wrkrState(jobs, jobId);
 }
@@ -31,7 +31,7 @@ export async function cancel(jobs: Jobs, id: string, by: string, reason?: string
   const { id: jobId } = await requireJob(jobs, id);
   const { state } = await jobs.engine.execute(jobId, {
     type: 'cancel',
-    by,
+    by: redactText(by),
     ...kept(reason),
   });
   if (state.live.size > 0) {
@@ -73,8 +73,8 @@ export interface Approval {
  */
 export async function approve(jobs: Jobs, approval: Approval): Promise<JsonObject> {
   const { id: jobId } = await requireJob(jobs, approval.jobId);
-  const { by, key } = approval;
-  const reason = redactText(approval.reason);
+  const { key } = approval;
+  const [by, reason] = [redactText(approval.by), redactText(approval.reason)];
   const checkpoint = parseCheckpointId(approval.checkpoint);
   const bound =
     key === undefined ? undefined : (await jobs.engine.state(jobId)).decisions.get(checkpoint)?.binds;
@@ -115,7 +115,8 @@ export interface Emission {
 
 export async function emitCheckpoint(jobs: Jobs, emission: Emission): Promise<JsonObject> {
   const { id: jobId } = await requireJob(jobs, emission.jobId);
-  const { type, status, requiredAction, reasonCodes } = emission;
+  const { type, status, requiredAction } = emission;
+  const reasonCodes = emission.reasonCodes.map((code) => redactText(code));
   const summary = redactText(emission.summary);
   const { events } = await jobs.engine.execute(jobId, {
     type: 'emit_checkpoint',

@@ -30,9 +30,9 @@ export async function resume(jobs: Jobs, options: ResumeOptions): Promise<Ran> {
  * @returns what goes on with it, to its end.
  */
 export async function beginResume(jobs: Jobs, given: ResumeOptions): Promise<() => Promise<Ran>> {
-  const { reason } = given.resume;
-  const options =
-    reason === undefined ? given : { ...given, resume: { ...given.resume, reason: redactText(reason) } };
+  const { by, reason } = given.resume;
+  const told = { by: redactText(by), ...(reason === undefined ? {} : { reason: redactText(reason) }) };
+  const options = { ...given, resume: { ...given.resume, ...told } };
   const state = await jobState(jobs, options.jobId);
   const { id: jobId } = state;
   if (options.queue && state.spec.queue !== DEFAULT_QUEUE) {

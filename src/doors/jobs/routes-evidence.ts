@@ -125,7 +125,12 @@ async function download({ jobs, outDir }: JobService, request: HttpRequest): Pro
     });
   });
   // A pack is replaced, never changed: an open one stays whole whatever is exported meanwhile.
-  const { size } = await file.stat();
+  const found = await file.stat();
+  if (!found.isFile()) {
+    await file.close();
+    throw new HttpFailure(404, 'E_INVALID_INPUT_SCHEMA', `${path} is no pack`, { job_id: id, path });
+  }
+  const { size } = found;
   return {
     type: 'application/zip',
     headers: {

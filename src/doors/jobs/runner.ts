@@ -64,7 +64,9 @@ export class JobRunner {
     if (queue) return;
     const driven = goOn()
       .catch((error: unknown) => this.#jobs.note(`${id}: ${(error as Error).message}`))
-      .finally(() => this.#driven.delete(id));
+      .finally(() => {
+        if (this.#driven.get(id) === driven) this.#driven.delete(id); // not a later one of the same job
+      });
     this.#driven.set(id, driven);
   }
 

@@ -99,7 +99,11 @@ export async function createJob(jobs: Jobs, job: NewJob): Promise<string> {
     };
     if (await createUnder(jobs, jobId, spec, environment)) return jobId;
     if (job.jobId !== undefined)
-      throw new ReeveError('E_INVALID_INPUT_SCHEMA', `job '${jobId}' exists already`, { job_id: jobId });
+      throw new ReeveError(
+        'E_INVALID_INPUT_SCHEMA',
+        `job '${jobId}' exists already${job.jobId === jobId ? '' : ` (${JSON.stringify(job.jobId.slice(0, 200))} was normalised to that)`}`,
+        { job_id: jobId },
+      );
   }
 }
 
