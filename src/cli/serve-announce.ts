@@ -23,7 +23,7 @@ export function announce(
   ctx.stdout.write(
     jsonText({
       allow_non_loopback: settings.allowNonLoopback,
-      auth_enabled: settings.tokens.length > 0,
+      auth_enabled: settings.tokens.length > 0 || settings.jwt?.mode === 'required',
       listen: address,
       max_body_bytes: settings.maxBodyBytes,
     }),

@@ -3,9 +3,12 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { serveProblems } from '../doors/serve-rules.ts';
 import { ReeveError } from '../model/errors.ts';
+import { CLIENT_SECRET_VARIABLE } from '../policy/auth/client-settings.ts';
+import { authSettings, type AuthSettings } from '../policy/auth/settings.ts';
 import { readApprovers, TOKEN_PATTERN } from '../server/approvers.ts';
 import { parseListen, type ListenAddress } from '../server/listen.ts';
 import { hashOf, type KnownToken } from '../server/tokens.ts';
+import { escapeControls } from '../model/visible-text.ts';
 import type { CliContext, Flags } from './command.ts';
 
 const LISTEN_DEFAULT = '127.0.0.1:9488';
@@ -19,6 +22,8 @@ export interface ServeSettings {
   readonly listen: ListenAddress;
   readonly allowNonLoopback: boolean;
   readonly tokens: readonly KnownToken[];
+  /** Requests carry tokens of an issuer; undefined: those above. */
+  readonly jwt: AuthSettings | undefined;
   readonly namedCallers: boolean;
   readonly names: readonly string[];
   readonly maxBodyBytes: number;
@@ -37,12 +42,14 @@ export async function serveSettings(
   const listen = fixed.listen ?? flags.text('listen') ?? LISTEN_DEFAULT;
   const address = parseListen(listen);
   const shared = await sharedToken(ctx, flags);
+  const jwt = jwtSettings(ctx, flags, shared);
   const given = fixed.maxBodyBytes ?? flags.number('max-body-bytes');
   const allowNonLoopback = flags.on('allow-non-loopback');
   const problems = serveProblems({
     listen,
     allowNonLoopback,
     ...(shared === undefined ? {} : { authToken: shared }),
+    requiresJwt: jwt?.mode === 'required',
     ...(given === undefined ? {} : { maxBodyBytes: given }),
   });
   if (problems.length > 0) {
@@ -57,7 +64,8 @@ export async function serveSettings(
       ...known,
       ...(shared === undefined ? [] : [{ sha256: hashOf(requireToken(shared)), name: undefined }]),
     ],
-    namedCallers: approvers !== undefined,
+    jwt,
+    namedCallers: approvers !== undefined || (jwt !== undefined && jwt.mode !== 'disabled'),
     names: flags.texts('allow-host'),
     maxBodyBytes: within('max-body-bytes', given ?? BODY_BYTES_DEFAULT, 1, BODY_BYTES_LIMIT),
     concurrency: within(
@@ -67,6 +75,29 @@ export async function serveSettings(
       CONCURRENCY_MAX,
     ),
   };
+}
+
+/** With `--auth jwt` the variables `ARP_AUTH_…` say which tokens count. @throws ReeveError E_INVALID_INPUT_SCHEMA */
+function jwtSettings(ctx: CliContext, flags: Flags, shared: string | undefined): AuthSettings | undefined {
+  const kind = flags.text('auth');
+  if (kind === undefined || kind === 'token') return undefined;
+  if (kind !== 'jwt') {
+    throw new ReeveError('E_INVALID_INPUT_SCHEMA', `--auth is ${JSON.stringify(kind)}; it is token or jwt`, {
+      flag: '--auth',
+      value: kind,
+    });
+  }
+  delete process.env[CLIENT_SECRET_VARIABLE]; // commands of steps inherit our environment (I9)
+  if (shared !== undefined || flags.text('approvers') !== undefined) {
+    const other =
+      shared === undefined ? '--approvers' : `a token (--auth-token or ${TOKEN_VARIABLES.join(', ')})`;
+    throw new ReeveError('E_INVALID_INPUT_SCHEMA', `--auth jwt and ${other} exclude each other`, {
+      flag: '--auth',
+    });
+  }
+  const settings = authSettings(ctx.env);
+  for (const warning of settings.warnings) ctx.stderr.write(`warning: ${escapeControls(warning)}\n`);
+  return settings;
 }
 
 /** The token that all share. Commands of steps inherit our environment: it is taken out of there (I9). */

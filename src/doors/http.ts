@@ -3,6 +3,7 @@
  * checks what comes in against the schemas given here, and its OpenAPI document is made of the same ones.
  */
 import { ReeveError, type ErrorCode } from '../model/errors.ts';
+import type { Principal } from '../policy/auth/principal.ts';
 
 export interface HttpRequest {
   /** Names this request in answers and logs. */
@@ -15,8 +16,10 @@ export interface HttpRequest {
   readonly body: unknown;
   /** The body of a route that takes any bytes, as they arrive. */
   readonly bytes: AsyncIterable<Uint8Array>;
-  /** Whose token it carries, by the approvers file; undefined for the shared token and for a server without one. */
+  /** Whose token it carries: its subject, or its owner by the approvers file. Undefined while nobody proved who asks. */
   readonly caller: string | undefined;
+  /** All that is known of who asks, where that is told by more than a name; undefined on a path that is exempt. */
+  readonly principal: Principal | undefined;
   /** Aborts when the client is gone or the server stops: whoever only waits for it should return. */
   readonly signal: AbortSignal;
 }
@@ -104,13 +107,20 @@ export interface RouteGroup {
   readonly schemas?: Readonly<Record<string, object>>;
   /** Largest body, bytes. Default: that of the server. */
   readonly bodyBytesMax?: number;
-  /**
-   * Who asks, where a service has its own way to tell. Default: the server's tokens.
-   * @returns the caller's name, if it has one.
-   * @throws HttpFailure 401 or 403
-   */
-  authenticate?(headers: HttpRequest['headers']): string | undefined;
+  /** Who asks, where a service has its own way to tell. Default: as the server tells. */
+  readonly authenticate?: Authenticate;
 }
+
+/**
+ * @param headers several `authorization` headers are one, joined by commas.
+ * @param path as it was sent, without the query.
+ * @returns who asks; undefined when nothing is known, and nothing has to be.
+ * @throws HttpFailure 401 or 403
+ */
+export type Authenticate = (
+  headers: HttpRequest['headers'],
+  path: string,
+) => Promise<Principal | undefined> | Principal | undefined;
 
 export interface Failures {
   /** Schema of the body that `answer` gives. */

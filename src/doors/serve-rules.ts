@@ -4,6 +4,8 @@ export interface ServeRules {
   readonly listen?: string;
   readonly allowNonLoopback?: boolean;
   readonly authToken?: string;
+  /** Every request must carry a token of an issuer. */
+  readonly requiresJwt?: boolean;
   readonly maxBodyBytes?: number;
 }
 
@@ -12,6 +14,7 @@ export function serveProblems({
   listen,
   allowNonLoopback,
   authToken,
+  requiresJwt,
   maxBodyBytes,
 }: ServeRules): readonly string[] {
   if (listen === undefined || listen === '') return [];
@@ -20,7 +23,7 @@ export function serveProblems({
     ...(allowNonLoopback === true
       ? []
       : [`${listen} can be reached from other machines: --allow-non-loopback is missing`]),
-    ...((authToken ?? '').trim() === ''
+    ...((authToken ?? '').trim() === '' && requiresJwt !== true
       ? [`${listen} can be reached from other machines: --auth-token is missing`]
       : []),
     ...(maxBodyBytes === undefined || maxBodyBytes <= 0

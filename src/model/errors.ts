@@ -131,6 +131,12 @@ export const ERRORS = {
     retry: true,
     hint: 'Name another address with --listen, or stop the program that holds this one.',
   },
+  E_TOKEN_UNAVAILABLE: {
+    status: 502,
+    exit: 1,
+    retry: true,
+    hint: 'Look at the details: check client id, secret and audience, or whether the token endpoint can be reached.',
+  },
   E_SERVER_STOPPING: {
     status: 503,
     exit: 1,

@@ -4,11 +4,13 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { HttpReply, Route, RouteGroup } from '../doors/http.ts';
 import { problemsOf, refuseProblems } from '../doors/validate.ts';
 import { ReeveError } from '../model/errors.ts';
+import type { Principal } from '../policy/auth/principal.ts';
 import { readQuery } from './query.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
     caller: string | undefined;
+    principal: Principal | undefined;
   }
   interface FastifyContextConfig {
     group?: RouteGroup;
@@ -72,6 +74,7 @@ async function carryOut({ group, route, request, reply, stopping }: Exchange): P
     body: route.body === 'bytes' ? undefined : await checkedBody(group, route.body, request.body),
     bytes: route.body === 'bytes' ? bytesOf(request.body) : nothing(),
     caller: request.caller,
+    principal: request.principal,
     signal: AbortSignal.any([gone.signal, stopping]),
   });
   return send(reply, answer);

@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
 import { networkInterfaces } from 'node:os';
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import type { Failures, RouteGroup } from '../doors/http.ts';
+import type { Authenticate, Failures, RouteGroup } from '../doors/http.ts';
 import { ReeveError } from '../model/errors.ts';
 import { accessLine } from './access-log.ts';
 import { answerOnSocket, errorOf, groupOf, noRoute } from './failures.ts';
@@ -25,6 +25,8 @@ export interface ServerOptions {
   readonly listen: ListenAddress;
   /** None: whoever reaches the server may ask. */
   readonly tokens: readonly KnownToken[];
+  /** Who asks; default: by `tokens`. */
+  readonly authenticate?: Authenticate;
   /** Names, beside its address, by which the server may be addressed. */
   readonly names: readonly string[];
   readonly bodyBytesMax: number;
@@ -130,6 +132,7 @@ function assemble(options: ServerOptions, stopping: AbortSignal): FastifyInstanc
   });
   app.server.maxConnections = limits.connections;
   app.decorateRequest('caller', undefined);
+  app.decorateRequest('principal', undefined);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, bytes, done) => {
     try {
@@ -140,7 +143,7 @@ function assemble(options: ServerOptions, stopping: AbortSignal): FastifyInstanc
   });
   app.addHook('onRequest', async (request, reply) => {
     setHeaders(request, reply);
-    admit(request);
+    await admit(request);
   });
   if (options.log !== undefined) logAnswers(app, options.log);
   app.setErrorHandler((error, request, reply) => fail(error, request, reply));
@@ -151,15 +154,21 @@ function assemble(options: ServerOptions, stopping: AbortSignal): FastifyInstanc
   return app;
 
   /** @throws HttpFailure 401, 403 */
-  function admit(request: FastifyRequest): void {
+  async function admit(request: FastifyRequest): Promise<void> {
     refuseForeign(request.headers, { host: options.listen.host, names: options.names });
     const { route } = request.routeOptions.config;
     if (route?.open === true) return;
-    const group = groupFor(request);
-    request.caller =
-      group?.authenticate === undefined
-        ? authenticate(options.tokens, request.headers.authorization)
-        : group.authenticate(request.headers);
+    // Node would take the first of several: what another program checked may be the second.
+    const authorization = request.raw.headersDistinct['authorization']?.join(', ');
+    const ask = groupFor(request)?.authenticate ?? options.authenticate;
+    if (ask === undefined) {
+      request.caller = authenticate(options.tokens, authorization);
+      return;
+    }
+    const path = request.url.split('?', 1)[0] ?? '';
+    const principal = await ask({ ...request.headers, authorization }, path);
+    request.principal = principal;
+    request.caller = principal?.via === 'token' ? principal.subject : undefined;
   }
 
   function groupFor(request: FastifyRequest): RouteGroup | undefined {
@@ -181,12 +190,10 @@ function assemble(options: ServerOptions, stopping: AbortSignal): FastifyInstanc
   /** What the framework refuses before any hook: our own refusals come first. */
   function refuse(cause: unknown, request: FastifyRequest, reply: FastifyReply): void {
     setHeaders(request, reply);
-    try {
-      admit(request);
-      fail(cause, request, reply);
-    } catch (error) {
-      fail(error, request, reply);
-    }
+    void admit(request).then(
+      () => fail(cause, request, reply),
+      (error: unknown) => fail(error, request, reply),
+    );
   }
 }
 

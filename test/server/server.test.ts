@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { expect, test as base } from 'vitest';
 import type { Failures, HttpRequest, RouteGroup } from '../../src/doors/http.ts';
 import { HttpFailure } from '../../src/doors/http.ts';
+import type { Principal } from '../../src/policy/auth/principal.ts';
 import { startServer, type RunningServer, type ServerOptions } from '../../src/server/server.ts';
 import { hashOf } from '../../src/server/tokens.ts';
 import { ask, bodies, statuses, talk } from './client.ts';
@@ -83,6 +84,10 @@ const test = base.extend('start', async ({}, { onCleanup }) => {
     return server;
   };
 });
+
+function principalOf(subject: string): Principal {
+  return { via: 'token', subject, claims: {}, tenant: undefined, token: undefined };
+}
 
 const HOST = 'Host: localhost\r\n';
 const CLOSE = 'Connection: close\r\n';
@@ -228,8 +233,8 @@ test('W67 without its token nothing is answered but health, also where there is 
 
 test('a group may know its callers by itself', async ({ start }) => {
   const own = groupOf('own', {
-    authenticate(headers: HttpRequest['headers']) {
-      if (headers['x-key'] === 'k') return 'keyed';
+    async authenticate(headers: HttpRequest['headers'], path) {
+      if (headers['x-key'] === 'k' && path === '/own/x:echo') return principalOf('keyed');
       throw new HttpFailure(401, 'E_UNSAFE_OPERATION', 'no key');
     },
   });

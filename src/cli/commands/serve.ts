@@ -1,5 +1,6 @@
 import { defaultActor } from '../context.ts';
 import type { CommandHandler } from '../command.ts';
+import type { Authenticate } from '../../doors/http.ts';
 import { jobFailures } from '../../doors/jobs/http-failures.ts';
 import type { JobService } from '../../doors/jobs/http-service.ts';
 import { jobRoutes } from '../../doors/jobs/routes.ts';
@@ -9,7 +10,7 @@ import { startServer } from '../../server/server.ts';
 import { serviceGroup } from '../../server/service.ts';
 import { jsonText } from '../output.ts';
 import { aborted, announce, STOP_MS } from '../serve-announce.ts';
-import { serveSettings } from '../serve-settings.ts';
+import { serveSettings, type ServeSettings } from '../serve-settings.ts';
 import { outDirOf } from './verify.ts';
 
 export const serve: CommandHandler = async (ctx, { flags }) => {
@@ -44,6 +45,7 @@ export const serve: CommandHandler = async (ctx, { flags }) => {
     ...about,
     listen: settings.listen,
     tokens: settings.tokens,
+    ...(await authentication(settings, (text) => jobs.note(text))),
     names: settings.names,
     bodyBytesMax: settings.maxBodyBytes,
     note: (text) => jobs.note(text),
@@ -59,3 +61,13 @@ export const serve: CommandHandler = async (ctx, { flags }) => {
   await Promise.all([runner.stop(String(ctx.signal.reason)), server.stop(STOP_MS)]);
   return {};
 };
+
+/** The library for tokens of an issuer is loaded by who needs it. */
+async function authentication(
+  { jwt }: ServeSettings,
+  note: (text: string) => void,
+): Promise<{ authenticate?: Authenticate }> {
+  if (jwt === undefined) return {};
+  const { jwtAuthentication } = await import('../../server/jwt.ts');
+  return { authenticate: jwtAuthentication(jwt, { nowMs: () => Date.now(), note }) };
+}

@@ -157,15 +157,20 @@ function requireName({ namedCallers }: JobService, { caller }: HttpRequest, what
   throw new HttpFailure(
     403,
     'E_UNSAFE_OPERATION',
-    `nobody knows who ${what}: use a token of the approvers file, not the shared one`,
+    `nobody knows who ${what}: use a token that says whose it is`,
     { header: 'authorization' },
   );
 }
 
 /** The token's owner; a name that the request gives itself counts only where callers are not known. */
-function actorOf({ namedCallers, defaultActor }: JobService, { caller }: HttpRequest, body: Who): string {
+function actorOf(
+  { namedCallers, defaultActor }: JobService,
+  { caller, principal }: HttpRequest,
+  body: Who,
+): string {
   if (caller !== undefined) return caller;
-  if (namedCallers) return 'shared token';
+  if (namedCallers)
+    return principal === undefined ? 'shared token' : (principal.subject ?? 'token without a name');
   const given = body.approved_by?.trim() ?? '';
   return given === '' ? defaultActor : given;
 }

@@ -29,6 +29,11 @@ export const SERVE_COMMANDS: readonly CommandSpec[] = [
         value: 'token',
         help: 'That token itself; every user of this machine can read it in the process list',
       },
+      auth: {
+        kind: 'text',
+        value: 'kind',
+        help: 'token (default): those given here; jwt: tokens of an issuer, by the variables ARP_AUTH_…',
+      },
       approvers: {
         kind: 'text',
         value: 'file',
@@ -50,6 +55,7 @@ export const SERVE_COMMANDS: readonly CommandSpec[] = [
     examples: [
       'serve',
       'serve --listen 0.0.0.0:9488 --allow-non-loopback --auth-token-file token --max-body-bytes 65536',
+      'serve --auth jwt',
       'serve --print-openapi',
     ],
     load: async () => (await import('../serve.ts')).serve,
