@@ -5,31 +5,9 @@ import { mkdir, symlink } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { describe, expect } from 'vitest';
 import { problemsOf } from '../../src/doors/validate.ts';
-import { ask, type Answer, type Ask } from '../server/client.ts';
-import { DECISION, ledger, test, until, type Any, type Home, type Running, type RunOptions } from './rig.ts';
-
-interface Served {
-  readonly running: Running;
-  readonly address: string;
-  get(path: string, options?: Ask): Promise<Answer>;
-  post(path: string, body?: unknown, options?: Ask): Promise<Answer>;
-}
-
-async function serve(home: Home, flags: readonly string[] = [], options: RunOptions = {}): Promise<Served> {
-  const running = home.start(['serve', '--listen', '127.0.0.1:0', ...flags], {
-    program: 'reeve',
-    ...options,
-  });
-  await running.until('the server listens', () => /listening on \S+\n/.test(running.stdout + running.stderr));
-  const [, address = ''] = /listening on (\S+)/.exec(running.stdout + running.stderr) ?? [];
-  return {
-    running,
-    address,
-    get: (path, more) => ask(address, 'GET', path, more),
-    post: (path, body, more) =>
-      ask(address, 'POST', path, { ...(body === undefined ? {} : { body }), ...more }),
-  };
-}
+import { ask, type Answer } from '../server/client.ts';
+import { DECISION, ledger, test, until, type Any, type Home } from './rig.ts';
+import { serve } from './served.ts';
 
 const LEASES = { REEVE_HOME: '', REEVE_LEASE_TTL_MS: '1500' };
 /** A step that ends once the file is there; it writes its name before and after. */

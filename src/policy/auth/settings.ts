@@ -44,14 +44,14 @@ const PROFILES: Readonly<Record<string, 'dev-insecure' | 'dev-secure-keycloak' |
 };
 const MODES: readonly AuthMode[] = ['required', 'optional', 'disabled'];
 /** Only those with a public key: `none` proves nothing, and with HMAC a public key would be the secret. */
-const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512'].concat([
-  'EdDSA',
-  'Ed25519',
-]);
+const ALGORITHMS = 'RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519'.split(' ');
+/** All that is read, here and for outbound tokens. */
 const NAMES = new Set(
-  ['PROFILE', 'MODE', 'ISSUER', 'AUDIENCE', 'SERVICE_ID', 'JWKS_URI', 'OIDC_DISCOVERY_URL', 'ALGORITHMS']
-    .concat(['CLOCK_SKEW_SECONDS', 'EXEMPT_PATHS', 'TENANT_CLAIM', 'DEV_SUBJECT', 'ANONYMOUS_SUBJECT'])
-    .concat(['CLIENT_ID', 'CLIENT_SECRET', 'TOKEN_ENDPOINT', 'TIMEOUT_SECS'])
+  (
+    'PROFILE MODE ISSUER AUDIENCE SERVICE_ID JWKS_URI OIDC_DISCOVERY_URL ALGORITHMS CLOCK_SKEW_SECONDS EXEMPT_PATHS ' +
+    'TENANT_CLAIM DEV_SUBJECT ANONYMOUS_SUBJECT CLIENT_ID CLIENT_SECRET TOKEN_ENDPOINT TIMEOUT_SECS'
+  )
+    .split(' ')
     .map((name) => `ARP_AUTH_${name}`),
 );
 

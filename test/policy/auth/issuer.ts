@@ -10,7 +10,7 @@ import {
   type CryptoKey,
   type JWK,
 } from 'jose';
-import Provider from 'oidc-provider';
+import { Provider } from 'oidc-provider';
 
 export const CLIENT = { id: 'caller', secret: 'opensesame/+&=' };
 const TOKEN_LIFE_SECONDS = 600;

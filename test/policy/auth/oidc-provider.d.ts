@@ -16,7 +16,7 @@ declare module 'oidc-provider' {
     readonly expiration: number;
     save(): Promise<string>;
   }
-  export default class Provider {
+  export class Provider {
     constructor(issuer: string, configuration: object);
     readonly AccessToken: new (
       values: object,
