@@ -2,6 +2,7 @@
 import { expect, test as base } from 'vitest';
 import { generateSecret, SignJWT } from 'jose';
 import { HttpFailure, type RouteGroup } from '../../src/doors/http.ts';
+import { keysUrl } from '../../src/policy/auth/key-set.ts';
 import { authSettings } from '../../src/policy/auth/settings.ts';
 import { jwtAuthentication } from '../../src/server/jwt.ts';
 import { startServer, type RunningServer } from '../../src/server/server.ts';
@@ -309,7 +310,7 @@ test('H26 an issuer that is down, then up; keys that were known hold meanwhile',
 });
 
 test('H26 the document of discovery may lead elsewhere later, but never to what is not safe to ask', async ({
-  lab: { issuer, clock, serve },
+  lab: { issuer, clock, notes, serve },
 }) => {
   const moved = new Loopback();
   await moved.start();
@@ -329,16 +330,21 @@ test('H26 the document of discovery may lead elsewhere later, but never to what 
     const third = await makeKey('third');
     const unknown = await issuer.sign({}, {}, third);
     const asked = moved.asked.length;
-    for (const [what, made] of [
-      ['another protocol', { jwks_uri: 'file:///etc/passwd' }],
-      ['another machine in the open', { jwks_uri: 'http://169.254.169.254/keys' }],
-      ['credentials', { jwks_uri: `http://a:b@127.0.0.1:${moved.port}/keys` }],
-      ['no URL', { jwks_uri: 7 }],
-      ['no object', 'x'],
+    for (const [what, made, why] of [
+      ['another protocol', { jwks_uri: 'file:///etc/passwd' }, 'file:// would be asked in the open'],
+      [
+        'another machine in the open',
+        { jwks_uri: 'http://169.254.169.254/keys' },
+        'http://169.254.169.254 would be asked in the open',
+      ],
+      ['credentials', { jwks_uri: `http://a:b@127.0.0.1:${moved.port}/keys` }, 'it holds credentials'],
+      ['no URL', { jwks_uri: 7 }, 'names no jwks_uri'],
+      ['no object', 'x', 'answered without a JSON object'],
     ] as const) {
       document = made;
       clock.aheadSeconds += 11;
       expect(await who(unknown), what).toMatchObject(NO_KEYS);
+      expect(notes.at(-1)).toContain(why);
     }
     document = { jwks_uri: `${issuer.http.url}/keys` };
     for (const [what, made] of [
@@ -358,6 +364,31 @@ test('H26 the document of discovery may lead elsewhere later, but never to what 
   } finally {
     await moved.stop();
   }
+});
+
+test('the document of discovery does not lead from https to http', () => {
+  const from = new URL('https://id.example.org/doc');
+  expect(keysUrl(from, 'https://keys.example.org/k').href).toBe('https://keys.example.org/k');
+  expect(() => keysUrl(from, 'http://127.0.0.1/k')).toThrow('it leads from https to http');
+});
+
+test('only the algorithms that are allowed count, whatever the keys are good for', async ({
+  lab: { issuer, serve },
+}) => {
+  const elliptic = await makeKey('ec', 'ES256');
+  const { alg: _, ...anyAlgorithm } = issuer.key.publicJwk;
+  issuer.http.handle = (_request, response) =>
+    void response.end(JSON.stringify({ keys: [elliptic.publicJwk, anyAlgorithm] }));
+  const keys = { JWKS_URI: `${issuer.http.url}/keys` };
+  const tokens = [await issuer.sign({}, {}, elliptic), await issuer.sign()];
+  const statusesWith = async (variables: Record<string, string>): Promise<number[]> => {
+    const { who } = await serve({ ...keys, ...variables });
+    return (await Promise.all(tokens.map((token) => who(token)))).map(({ status }) => status);
+  };
+  expect(await statusesWith({})).toEqual([401, 200]);
+  expect(await statusesWith({ ALGORITHMS: 'ES256' })).toEqual([200, 401]);
+  expect(await statusesWith({ ALGORITHMS: 'PS256,ES256' })).toEqual([200, 401]);
+  expect(await statusesWith({ ALGORITHMS: 'RS256,ES256' })).toEqual([200, 200]);
 });
 
 test('a secret key among the published ones verifies nothing', async ({ lab: { issuer, serve } }) => {

@@ -90,10 +90,9 @@ export class KeySet {
       this.#lastTry = { atMs };
       return find;
     } catch (error) {
-      const reason = error instanceof NoAnswer ? error.message : 'the document there is no set of keys';
-      const failure = new NoKeys(
-        `the keys of the issuer cannot be had from ${this.#location.url.href}: ${reason}`,
-      );
+      const { url } = this.#location;
+      const reason = error instanceof NoAnswer ? error.message : `${url.href} leads to no set of keys`;
+      const failure = new NoKeys(`the keys of the issuer cannot be had: ${reason}`);
       this.#lastTry = { atMs: this.#nowMs(), failure };
       this.#note(failure.message);
       throw failure;
@@ -102,21 +101,25 @@ export class KeySet {
 
   async #locate(): Promise<URL> {
     const { kind, url } = this.#location;
-    if (kind === 'jwks') return url;
-    const { jwks_uri: text } = await documentAt(url);
-    if (typeof text !== 'string') throw new NoAnswer('the document there names no jwks_uri');
-    const problem = urlProblem(text);
-    if (problem !== undefined) throw new NoAnswer(`its jwks_uri is refused: ${problem}`);
-    const keys = new URL(text);
-    if (url.protocol === 'https:' && keys.protocol !== 'https:')
-      throw new NoAnswer('its jwks_uri is refused: it leads from https to http');
-    return keys;
+    return kind === 'jwks' ? url : keysUrl(url, (await documentAt(url))['jwks_uri']);
   }
+}
+
+/** Where the document of discovery says that the keys are: it must not lead to what is not safe to ask. @throws NoAnswer */
+export function keysUrl(from: URL, text: unknown): URL {
+  if (typeof text !== 'string') throw new NoAnswer(`${from.href} names no jwks_uri`);
+  const problem = urlProblem(text);
+  if (problem !== undefined) throw new NoAnswer(`the jwks_uri of ${from.href} is refused: ${problem}`);
+  const keys = new URL(text);
+  if (from.protocol === 'https:' && keys.protocol !== 'https:')
+    throw new NoAnswer(`the jwks_uri of ${from.href} is refused: it leads from https to http`);
+  return keys;
 }
 
 async function documentAt(url: URL): Promise<Readonly<Record<string, unknown>>> {
   const { status, json } = await requestJson({ url, timeoutMs: TIMEOUT_MS });
   if (status !== 200) throw new NoAnswer(`${url.href} answered ${status}`);
-  if (typeof json !== 'object' || json === null) throw new NoAnswer(`${url.href} answered without JSON`);
+  if (typeof json !== 'object' || json === null)
+    throw new NoAnswer(`${url.href} answered without a JSON object`);
   return json as Readonly<Record<string, unknown>>;
 }
