@@ -15,7 +15,7 @@ import type { KeyLocation } from './settings.ts';
 const TIMEOUT_MS = 5000;
 /** Between fetches that unknown key ids cause, milliseconds. */
 const COOL_DOWN_MS = 10_000;
-/** After a fetch that failed, while there are no keys at all, milliseconds. */
+/** After a fetch that failed, while there are no keys that may be used, milliseconds. */
 const PAUSE_MS = 1000;
 const FRESH_MS = 600_000;
 /** While the issuer cannot be asked, its keys hold this long, milliseconds. */
@@ -57,17 +57,15 @@ export class KeySet {
 
   async #current(): Promise<Keys> {
     const keys = this.#keys;
-    if (keys === undefined) {
-      const failure = this.#triedWithin(PAUSE_MS) ? this.#lastTry?.failure : undefined;
-      if (failure !== undefined) throw failure;
-      return this.#load();
-    }
-    const ageMs = Math.abs(this.#nowMs() - keys.atMs);
-    if (ageMs <= FRESH_MS || (ageMs <= USABLE_MS && this.#triedWithin(COOL_DOWN_MS))) return keys.find;
+    const ageMs = keys === undefined ? Infinity : Math.abs(this.#nowMs() - keys.atMs);
+    if (keys !== undefined && (ageMs <= FRESH_MS || (ageMs <= USABLE_MS && this.#triedWithin(COOL_DOWN_MS))))
+      return keys.find;
+    const failure = this.#triedWithin(PAUSE_MS) ? this.#lastTry?.failure : undefined;
+    if (failure !== undefined) throw failure;
     try {
       return await this.#load();
     } catch (error) {
-      if (ageMs <= USABLE_MS) return keys.find;
+      if (keys !== undefined && ageMs <= USABLE_MS) return keys.find;
       throw error;
     }
   }
