@@ -4,6 +4,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { RouteGroup } from '../doors/http.ts';
 import type { ServiceKey } from '../doors/arp/services.ts';
 import { ReeveError } from '../model/errors.ts';
+import type { AuthSettings } from '../policy/auth/settings.ts';
 import { sqliteFileOf } from '../store/sqlite/service-database.ts';
 import type { CliContext } from './command.ts';
 
@@ -17,14 +18,21 @@ const MEBIBYTE = 1_048_576;
 const DAY_MS = 86_400_000;
 const SWEEP_MS = 3_600_000;
 
-/** @throws ReeveError E_INVALID_INPUT_SCHEMA for a variable that cannot be read; E_STORE_* */
-export function openService(service: ServiceKey, ctx: CliContext): Promise<OpenService> {
+/**
+ * @param auth undefined: tokens of an issuer play no part.
+ * @throws ReeveError E_INVALID_INPUT_SCHEMA for a variable that cannot be read; E_STORE_*
+ */
+export function openService(
+  service: ServiceKey,
+  ctx: CliContext,
+  auth: AuthSettings | undefined,
+): Promise<OpenService> {
   const world = { version: ctx.version, nowMs: () => Date.now() };
   switch (service) {
     case 'node-registry':
       return openRegistry(ctx, world);
     case 'pdp':
-      return openPdp(ctx, world);
+      return openPdp(ctx, world, auth);
     case 'run-store':
       return openRunStore(ctx, world);
     case 'event-stream':
@@ -51,7 +59,7 @@ async function openRegistry(ctx: CliContext, world: World): Promise<OpenService>
   return served(registry, registryService(registry, world));
 }
 
-async function openPdp(ctx: CliContext, world: World): Promise<OpenService> {
+async function openPdp(ctx: CliContext, world: World, auth: AuthSettings | undefined): Promise<OpenService> {
   const { decisionPoint } = await import('../doors/arp/pdp/pdp.ts');
   const { pdpService } = await import('../doors/arp/pdp/routes.ts');
   const { policyFile } = await import('../policy/arp-policy/load.ts');
@@ -67,9 +75,29 @@ async function openPdp(ctx: CliContext, world: World): Promise<OpenService> {
     ...(mode === undefined ? {} : { mode }),
     ...(registry === undefined
       ? {}
-      : { nodeTypes: registryClient({ baseUrl: baseUrlOf(registry, 'JARVIS_NODE_REGISTRY_URL') }) }),
+      : {
+          nodeTypes: registryClient({
+            baseUrl: baseUrlOf(registry, 'JARVIS_NODE_REGISTRY_URL'),
+            ...(auth === undefined ? {} : { token: await tokensFor(ctx, auth, 'NODE_REGISTRY') }),
+          }),
+        }),
   });
   return { group: pdpService(decide, world), isReady: async () => true, close: () => undefined };
+}
+
+const AUDIENCES = { NODE_REGISTRY: 'arp-jarvis-noderegistry' } as const;
+
+/** As whom we ask a service (contract arp §5.2). @throws ReeveError E_INVALID_INPUT_SCHEMA: there are no credentials. */
+async function tokensFor(
+  ctx: CliContext,
+  auth: AuthSettings,
+  callee: keyof typeof AUDIENCES,
+): Promise<() => Promise<string | undefined>> {
+  const { clientSettings } = await import('../policy/auth/client-settings.ts');
+  const { TokenSource } = await import('../policy/auth/token-source.ts');
+  const source = new TokenSource(clientSettings(ctx.env, auth, true), () => Date.now());
+  const audience = setting(ctx, `JARVIS_${callee}_AUDIENCE`) ?? AUDIENCES[callee];
+  return () => source.own({ audience });
 }
 
 async function openRunStore(ctx: CliContext, world: World): Promise<OpenService> {

@@ -3,13 +3,12 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { serveProblems } from '../doors/serve-rules.ts';
 import { ReeveError } from '../model/errors.ts';
-import { CLIENT_SECRET_VARIABLE } from '../policy/auth/client-settings.ts';
-import { authSettings, type AuthSettings } from '../policy/auth/settings.ts';
+import type { AuthSettings } from '../policy/auth/settings.ts';
 import { readApprovers, TOKEN_PATTERN } from '../server/approvers.ts';
 import { parseListen, type ListenAddress } from '../server/listen.ts';
 import { hashOf, type KnownToken } from '../server/tokens.ts';
-import { escapeControls } from '../model/visible-text.ts';
 import type { CliContext, Flags } from './command.ts';
+import { jwtSettings } from './serve-auth.ts';
 
 const LISTEN_DEFAULT = '127.0.0.1:9488';
 const BODY_BYTES_DEFAULT = 1_048_576;
@@ -37,12 +36,15 @@ export interface ServeSettings {
 export async function serveSettings(
   ctx: CliContext,
   flags: Flags,
-  fixed: { readonly listen?: string; readonly maxBodyBytes?: number } = {},
+  fixed: { readonly listen?: string; readonly maxBodyBytes?: number; readonly jwtByVariables?: boolean } = {},
 ): Promise<ServeSettings> {
   const listen = fixed.listen ?? flags.text('listen') ?? LISTEN_DEFAULT;
   const address = parseListen(listen);
   const shared = await sharedToken(ctx, flags);
-  const jwt = jwtSettings(ctx, flags, shared);
+  const jwt = jwtSettings(ctx, flags, {
+    byVariables: fixed.jwtByVariables === true,
+    hasTokens: shared !== undefined || flags.text('approvers') !== undefined,
+  });
   const given = fixed.maxBodyBytes ?? flags.number('max-body-bytes');
   const allowNonLoopback = flags.on('allow-non-loopback');
   const problems = serveProblems({
@@ -75,29 +77,6 @@ export async function serveSettings(
       CONCURRENCY_MAX,
     ),
   };
-}
-
-/** With `--auth jwt` the variables `ARP_AUTH_…` say which tokens count. @throws ReeveError E_INVALID_INPUT_SCHEMA */
-function jwtSettings(ctx: CliContext, flags: Flags, shared: string | undefined): AuthSettings | undefined {
-  const kind = flags.text('auth');
-  if (kind === undefined || kind === 'token') return undefined;
-  if (kind !== 'jwt') {
-    throw new ReeveError('E_INVALID_INPUT_SCHEMA', `--auth is ${JSON.stringify(kind)}; it is token or jwt`, {
-      flag: '--auth',
-      value: kind,
-    });
-  }
-  delete process.env[CLIENT_SECRET_VARIABLE]; // commands of steps inherit our environment (I9)
-  if (shared !== undefined || flags.text('approvers') !== undefined) {
-    const other =
-      shared === undefined ? '--approvers' : `a token (--auth-token or ${TOKEN_VARIABLES.join(', ')})`;
-    throw new ReeveError('E_INVALID_INPUT_SCHEMA', `--auth jwt and ${other} exclude each other`, {
-      flag: '--auth',
-    });
-  }
-  const settings = authSettings(ctx.env);
-  for (const warning of settings.warnings) ctx.stderr.write(`warning: ${escapeControls(warning)}\n`);
-  return settings;
 }
 
 /** The token that all share. Commands of steps inherit our environment: it is taken out of there (I9). */

@@ -4,6 +4,7 @@ import { startServer } from '../../server/server.ts';
 import { openService } from '../arp-services.ts';
 import type { CommandHandler } from '../command.ts';
 import { aborted, announce, STOP_MS } from '../serve-announce.ts';
+import { authentication } from '../serve-auth.ts';
 import { serveSettings } from '../serve-settings.ts';
 
 const HOST_DEFAULT = '127.0.0.1';
@@ -19,8 +20,10 @@ export function serveArp(service: ServiceKey): CommandHandler {
     const settings = await serveSettings(ctx, flags, {
       listen: addressText(host, port),
       maxBodyBytes: BODY_BYTES_MAX,
+      jwtByVariables: true,
     });
-    const { group, isReady, close } = await openService(service, ctx);
+    const note = (text: string): void => void ctx.stderr.write(`${text}\n`);
+    const { group, isReady, close } = await openService(service, ctx, settings.jwt);
     try {
       const server = await startServer({
         groups: [group],
@@ -29,10 +32,11 @@ export function serveArp(service: ServiceKey): CommandHandler {
         version: ctx.version,
         listen: settings.listen,
         tokens: settings.tokens,
+        ...(await authentication(settings.jwt, note)),
         names: settings.names,
         bodyBytesMax: settings.maxBodyBytes,
         ...(service === 'artifact-store' ? { limits: { requestMs: UPLOAD_MS } } : {}),
-        note: (text) => ctx.stderr.write(`${text}\n`),
+        note,
         isReady,
         ...(flags.on('log') ? { log: (line: string) => ctx.stderr.write(line) } : {}),
       });

@@ -1,6 +1,5 @@
 import { defaultActor } from '../context.ts';
 import type { CommandHandler } from '../command.ts';
-import type { Authenticate } from '../../doors/http.ts';
 import { jobFailures } from '../../doors/jobs/http-failures.ts';
 import type { JobService } from '../../doors/jobs/http-service.ts';
 import { jobRoutes } from '../../doors/jobs/routes.ts';
@@ -9,8 +8,10 @@ import { openApi } from '../../server/openapi.ts';
 import { startServer } from '../../server/server.ts';
 import { serviceGroup } from '../../server/service.ts';
 import { jsonText } from '../output.ts';
+import { CLIENT_SECRET_VARIABLE } from '../../policy/auth/client-settings.ts';
 import { aborted, announce, STOP_MS } from '../serve-announce.ts';
-import { serveSettings, type ServeSettings } from '../serve-settings.ts';
+import { authentication } from '../serve-auth.ts';
+import { serveSettings } from '../serve-settings.ts';
 import { outDirOf } from './verify.ts';
 
 export const serve: CommandHandler = async (ctx, { flags }) => {
@@ -31,6 +32,7 @@ export const serve: CommandHandler = async (ctx, { flags }) => {
     return {};
   }
   const settings = await serveSettings(ctx, flags);
+  if (settings.jwt !== undefined) delete process.env[CLIENT_SECRET_VARIABLE]; // commands of steps inherit it (I9)
   const jobs = await ctx.jobs();
   const runner = new JobRunner(jobs, settings.concurrency);
   opened.service = {
@@ -45,7 +47,7 @@ export const serve: CommandHandler = async (ctx, { flags }) => {
     ...about,
     listen: settings.listen,
     tokens: settings.tokens,
-    ...(await authentication(settings, (text) => jobs.note(text))),
+    ...(await authentication(settings.jwt, (text) => jobs.note(text))),
     names: settings.names,
     bodyBytesMax: settings.maxBodyBytes,
     note: (text) => jobs.note(text),
@@ -61,13 +63,3 @@ export const serve: CommandHandler = async (ctx, { flags }) => {
   await Promise.all([runner.stop(String(ctx.signal.reason)), server.stop(STOP_MS)]);
   return {};
 };
-
-/** The library for tokens of an issuer is loaded by who needs it. */
-async function authentication(
-  { jwt }: ServeSettings,
-  note: (text: string) => void,
-): Promise<{ authenticate?: Authenticate }> {
-  if (jwt === undefined) return {};
-  const { jwtAuthentication } = await import('../../server/jwt.ts');
-  return { authenticate: jwtAuthentication(jwt, { nowMs: () => Date.now(), note }) };
-}

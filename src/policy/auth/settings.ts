@@ -57,11 +57,11 @@ const NAMES = new Set(
 
 /** @throws ReeveError E_INVALID_INPUT_SCHEMA, naming the variable, its value and what is accepted. */
 export function authSettings(env: Variables): AuthSettings {
-  const isBare = !Object.keys(env).some((name) => name.startsWith('ARP_AUTH_') && textOf(env, name));
   const profile = profileOf(env);
   const mode = modeOf(env) ?? (profile === 'dev-insecure' ? 'disabled' : 'required');
   const issuer =
-    textOf(env, 'ARP_AUTH_ISSUER') ?? (isBare || profile === 'dev-secure-keycloak' ? DEV_ISSUER : undefined);
+    textOf(env, 'ARP_AUTH_ISSUER') ??
+    (!isConfigured(env) || profile === 'dev-secure-keycloak' ? DEV_ISSUER : undefined);
   const audience = textOf(env, 'ARP_AUTH_AUDIENCE') ?? textOf(env, 'ARP_AUTH_SERVICE_ID');
   if (mode !== 'disabled' && profile === 'dev-secure-keycloak' && audience === undefined)
     throw missing(
@@ -81,6 +81,11 @@ export function authSettings(env: Variables): AuthSettings {
     anonymousSubject: textOf(env, 'ARP_AUTH_ANONYMOUS_SUBJECT') ?? 'anonymous',
     warnings: [...unknownNames(env), ...(mode === 'disabled' ? [] : uncheckedClaims(issuer, audience))],
   };
+}
+
+/** Whether any of the variables is set. */
+export function isConfigured(env: Variables): boolean {
+  return Object.keys(env).some((name) => name.startsWith('ARP_AUTH_') && textOf(env, name) !== undefined);
 }
 
 function profileOf(env: Variables): string | undefined {

@@ -30,6 +30,11 @@ const FLAGS: Readonly<Record<string, FlagSpec>> = {
   port: { kind: 'count', help: "Port (default: the service's own, see docs/arp.md); 0: any free one" },
   'allow-non-loopback': { kind: 'switch', help: 'Let other machines reach it; needs a token' },
   'auth-token-file': { kind: 'text', value: 'file', help: 'File with the token that requests must carry' },
+  auth: {
+    kind: 'text',
+    value: 'kind',
+    help: 'token, or jwt: tokens of an issuer (default when a variable ARP_AUTH_… is set)',
+  },
   'allow-host': {
     kind: 'text',
     repeated: true,

@@ -4,6 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { ReeveError } from '../../../model/errors.ts';
+import { TokenFailure } from '../../../policy/auth/token-source.ts';
 import { ERROR_ENVELOPE, type ErrorEnvelope } from '../wire/common.ts';
 import { ArpError } from '../wire/errors.ts';
 import { fieldErrors } from '../wire/validate.ts';
@@ -58,7 +59,7 @@ export async function get(service: ServiceAddress, call: Call): Promise<unknown>
 }
 
 async function getOnce(service: ServiceAddress, { path, schema }: Call): Promise<unknown> {
-  const token = await service.token?.();
+  const token = await tokenFor(service);
   let status: number;
   let text: string;
   try {
@@ -84,6 +85,16 @@ async function getOnce(service: ServiceAddress, { path, schema }: Call): Promise
   if ((await fieldErrors(ERROR_ENVELOPE, value)).length > 0)
     throw unavailable(service, `it answered ${status}`, status >= 500);
   throw passedOn(value as ErrorEnvelope, status);
+}
+
+async function tokenFor(service: ServiceAddress): Promise<string | undefined> {
+  try {
+    return await service.token?.();
+  } catch (error) {
+    if (!(error instanceof TokenFailure)) throw error;
+    const { status, reason, message } = error;
+    throw new ArpError(status, reason, message, { retryable: status >= 500 });
+  }
 }
 
 function passedOn({ error }: ErrorEnvelope, status: number): ArpError {
