@@ -257,6 +257,7 @@ export class Ledger {
     assert.equal(node.gate, entry.gate, id);
     if (entry.leftover) {
       assert.equal(node.state, 'canceled');
+      assert.equal(node.lease !== undefined, entry.lease, `lease of ${id}, which is left over`);
       return;
     }
     assert.equal(node.lease !== undefined, entry.lease, `lease of ${id}`);
@@ -316,8 +317,9 @@ export class Ledger {
     )
       return;
     entry.settled ??= state;
-    if (id !== this.rootId) entry.lease = false; // the root's holder lets go by itself
     if (entry.live !== undefined) entry.leftover = true;
+    // The root's holder lets go by itself; who holds a leftover keeps it until it is stopped, or somebody else comes to do that.
+    if (id !== this.rootId && entry.live === undefined) entry.lease = false;
     for (const [child, { parent, settled }] of this.entries) {
       if (parent === id && settled === undefined) this.#settle(child, 'canceled');
     }
