@@ -48,7 +48,10 @@ export async function durableSteps(store: Store, clients: number, count: number)
   const claimant = { worker: 'bench', leaseId: 'bench', ttlMs: 600_000 };
   const client = async (run: string): Promise<void> => {
     await engine.execute(run, { type: 'create', spec: SPEC });
+    // Begun, and then left to whoever adds to it: nobody holds the root of such a tree.
     await engine.execute(run, { type: 'claim', node: 'root', claimant });
+    const seenMs = engine.clock.nowMs();
+    await engine.execute(run, { type: 'release', node: 'root', epoch: 1, cause: 'released', seenMs });
     for (let n = 0; n < each; n += 1) {
       const node = `n${n}`;
       const before = performance.now();
