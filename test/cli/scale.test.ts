@@ -1,5 +1,6 @@
 // Size, speed and life without a network (W76, W77). Times are printed, not asserted: the machine may be busy.
 import { spawnSync } from 'node:child_process';
+import { stat } from 'node:fs/promises';
 import { expect } from 'vitest';
 import { test, type Home } from './rig.ts';
 
@@ -27,13 +28,18 @@ test('W77 1,000 dry steps complete, numbered without gap', async ({ home }) => {
   expect(await timed(home, 'checkpoint list of them', ['checkpoint', 'list', 'j'])).toHaveLength(1002);
 });
 
-test('W77 250 steps with commands, status and list', async ({ home }) => {
+test('W77 250 steps with commands: status, list, export, verify, and a pack of at most 15 MB', async ({
+  home,
+}) => {
   const file = await home.spec(Array.from({ length: 250 }, (_, n) => ({ id: `s${n}`, command: ':' })));
   expect(await timed(home, '250 steps with commands', ['submit', file, '--job-id', 'j'])).toMatchObject({
     status: 'completed',
   });
   expect(await timed(home, 'status', ['status', 'j'])).toMatchObject({ status: 'completed' });
   expect(await timed(home, 'list', ['list'])).toMatchObject({ jobs: [{ steps: 250, steps_done: 250 }] });
+  const { path } = (await timed(home, 'export', ['export', 'j'])) as { path: string };
+  expect((await stat(path)).size).toBeLessThanOrEqual(15_000_000);
+  expect(await timed(home, 'verify', ['verify', 'j'])).toMatchObject({ job_id: 'j' });
 });
 
 test.skipIf(!hasUnshare)('W76 everything works without a network (unshare -n)', async ({ home }) => {
