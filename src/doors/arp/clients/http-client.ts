@@ -23,7 +23,7 @@ export interface ServiceAddress {
 export interface Call {
   /** From the base on, with everything encoded. */
   readonly path: string;
-  /** Of a 2xx answer. */
+  /** Of a 2xx answer that has a body. */
   readonly schema: object;
 }
 
@@ -47,27 +47,65 @@ export function baseUrlOf(text: string, variable: string): string {
 
 /** A GET, which may be repeated. @throws ArpError */
 export async function get(service: ServiceAddress, call: Call): Promise<unknown> {
+  return again(() => once(service, call, { method: 'GET' }));
+}
+
+export interface PostCall extends Call {
+  readonly body?: unknown;
+  /** Aborts the call. */
+  readonly signal?: AbortSignal;
+  /** Whether the other side takes the same call twice as one: only then it is repeated. Default: no. */
+  readonly repeatable?: boolean;
+}
+
+/** A POST. @returns undefined when the answer has no body. @throws ArpError */
+export async function post(service: ServiceAddress, call: PostCall): Promise<unknown> {
+  const { body, signal, repeatable = false } = call;
+  const send = (): Promise<unknown> =>
+    once(service, call, {
+      method: 'POST',
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+  return repeatable ? again(send) : send();
+}
+
+async function again(ask: () => Promise<unknown>): Promise<unknown> {
   for (const pauseMs of PAUSES_MS) {
     try {
-      return await getOnce(service, call);
+      return await ask();
     } catch (error) {
       if (!(error instanceof ArpError) || error.retryable !== true) throw error;
       await delay(pauseMs);
     }
   }
-  return getOnce(service, call);
+  return ask();
 }
 
-async function getOnce(service: ServiceAddress, { path, schema }: Call): Promise<unknown> {
+interface Sent {
+  readonly method: 'GET' | 'POST';
+  readonly body?: string;
+  readonly signal?: AbortSignal;
+}
+
+async function once(
+  service: ServiceAddress,
+  { path, schema }: Call,
+  { method, body, signal }: Sent,
+): Promise<unknown> {
   const token = await tokenFor(service);
+  const inTime = AbortSignal.timeout(service.timeoutMs ?? TIMEOUT_MS);
   let status: number;
   let text: string;
   try {
     const answer = await fetch(`${service.baseUrl}${path}`, {
+      method,
       redirect: 'error', // a token must not follow it
-      signal: AbortSignal.timeout(service.timeoutMs ?? TIMEOUT_MS),
+      signal: signal === undefined ? inTime : AbortSignal.any([inTime, signal]),
+      ...(body === undefined ? {} : { body }),
       headers: {
         accept: 'application/json',
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
       },
     });
@@ -76,6 +114,7 @@ async function getOnce(service: ServiceAddress, { path, schema }: Call): Promise
   } catch (error) {
     throw unavailable(service, reasonOf(error));
   }
+  if (status === 204) return undefined;
   const value = parsed(text);
   if (status >= 200 && status < 300) {
     const [wrong] = await fieldErrors(schema, value, []);

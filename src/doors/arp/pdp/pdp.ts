@@ -14,7 +14,7 @@ export interface PdpOptions {
   readonly policy?: () => Promise<PolicyEngine>;
   /** `ARP_POLICY_MODE`: what holds without a policy. */
   readonly mode?: string;
-  readonly nodeTypes?: NodeTypes;
+  readonly nodeTypes?: Pick<NodeTypes, 'get'>;
   readonly trustClientResource?: boolean;
 }
 
@@ -64,7 +64,7 @@ async function byPolicy(
 }
 
 async function hydrate(
-  nodeTypes: NodeTypes | undefined,
+  nodeTypes: Pick<NodeTypes, 'get'> | undefined,
   { node_type_ref: ref }: PolicyDecisionRequest,
 ): Promise<{ readonly nodeType: NodeType | undefined } | PolicyDecision> {
   if (ref === undefined) return { nodeType: undefined };

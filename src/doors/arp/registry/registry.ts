@@ -2,7 +2,7 @@
 import { ServiceDatabase } from '../../../store/sqlite/service-database.ts';
 import type { NodeType } from '../wire/core.ts';
 import { ArpError } from '../wire/errors.ts';
-import type { NodeTypes } from './node-types.ts';
+import type { NodeTypeQuery, NodeTypes } from './node-types.ts';
 import { highest } from './semver.ts';
 
 const FORMAT = { application: 0x5265_4e54, version: 1 };
@@ -14,12 +14,6 @@ const SCHEMA = `create table node_types (
   document text not null,
   primary key (node_type_id, version)
 ) without rowid`;
-
-export interface NodeTypeQuery {
-  /** Part of the id, in any case; blanks around it do not count. */
-  readonly q?: string;
-  readonly kind?: NodeType['kind'];
-}
 
 interface Found {
   readonly document: string;
@@ -51,7 +45,6 @@ export class NodeRegistry implements NodeTypes {
     );
   }
 
-  /** @throws ArpError 409 `node_type_already_exists`, also for the very same document */
   async publish(nodeType: NodeType): Promise<NodeType> {
     const { node_type_id: id, version, kind } = nodeType;
     const { changes } = this.#database.transaction(() =>
@@ -85,7 +78,6 @@ export class NodeRegistry implements NodeTypes {
     });
   }
 
-  /** Ordered by id, then by the text of the version. */
   async list({ q = '', kind }: NodeTypeQuery): Promise<readonly NodeType[]> {
     return this.#list
       .all({ q: fold(q.trim()), kind: kind ?? null })

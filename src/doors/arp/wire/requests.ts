@@ -9,6 +9,7 @@ import {
 } from './common.ts';
 import {
   BINDING_DECISION,
+  type CANDIDATE_SET,
   CONSTRAINT_ENVELOPE,
   EVALUATION_RESULT,
   NODE_RUN_STATE,
@@ -119,3 +120,13 @@ export const POLICY_DECISION_REQUEST = object(
   },
 );
 export type PolicyDecisionRequest = TypeOf<typeof POLICY_DECISION_REQUEST>;
+export type NodeRunsCreateRequest = TypeOf<typeof NODE_RUNS_CREATE_REQUEST>;
+export type NodeRunEvaluationRequest = TypeOf<typeof NODE_RUN_EVALUATION_REQUEST>;
+export type NodeRunCompleteRequest = TypeOf<typeof NODE_RUN_COMPLETE_REQUEST>;
+export type RunStartRequest = TypeOf<typeof RUN_START_REQUEST>;
+export type AtomicExecuteRequest = TypeOf<typeof ATOMIC_EXECUTE_REQUEST>;
+export type AtomicExecuteResult = TypeOf<typeof ATOMIC_EXECUTE_RESULT>;
+export type InternalCompositeBeginRequest = TypeOf<typeof INTERNAL_COMPOSITE_BEGIN_REQUEST>;
+export type CompositeBeginResponse = TypeOf<typeof COMPOSITE_BEGIN_RESPONSE>;
+export type CandidateSetRequest = TypeOf<typeof CANDIDATE_SET_REQUEST>;
+export type CandidateSet = TypeOf<typeof CANDIDATE_SET>;
