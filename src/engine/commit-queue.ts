@@ -46,7 +46,9 @@ export class CommitQueue {
         stopPoint('commit:after');
         groups.forEach((group, at) => {
           const result = results[at] ?? 'conflict';
-          for (const waiting of group.members) waiting.resolve(result);
+          // A name that is taken is the first one's failure; the others were decided on what did not come about.
+          const rest = result === 'alias_taken' ? 'conflict' : result;
+          group.members.forEach(({ resolve }, member) => resolve(member === 0 ? result : rest));
         });
       } catch (error) {
         for (const { reject } of batch) reject(error);
@@ -57,21 +59,28 @@ export class CommitQueue {
   }
 }
 
-function mergeByRun(batch: readonly Waiting[]): { commit: Commit; members: Waiting[] }[] {
-  const groups = new Map<string, { commit: Commit; members: Waiting[] }>();
+interface Group {
+  commit: Commit;
+  readonly members: Waiting[];
+}
+
+function mergeByRun(batch: readonly Waiting[]): readonly Group[] {
+  const groups: Group[] = [];
+  const latest = new Map<string, Group>();
   for (const waiting of batch) {
     const { commit } = waiting;
-    const group = groups.get(commit.runId);
-    // After a conflict the queue may hold both the stale commit and its successor on the reloaded run.
-    const follows = group !== undefined && group.commit.head.hash === commit.expectedHash;
+    const group = latest.get(commit.runId);
+    // After a conflict the queue may hold both the stale commit and its successor on the reloaded run. Aliases may be
+    // refused: what came before them must not be refused with them.
+    const follows = group?.commit.head.hash === commit.expectedHash && commit.aliases === undefined;
     if (group === undefined || !follows) {
-      groups.set(group === undefined ? commit.runId : `${commit.runId}\n${groups.size}`, {
-        commit,
-        members: [waiting],
-      });
+      const begun = { commit, members: [waiting] };
+      groups.push(begun);
+      latest.set(commit.runId, begun);
       continue;
     }
     const snapshot = commit.snapshot ?? group.commit.snapshot;
+    const { aliases } = group.commit;
     group.commit = {
       ...commit,
       expectedVersion: group.commit.expectedVersion,
@@ -79,8 +88,9 @@ function mergeByRun(batch: readonly Waiting[]): { commit: Commit; members: Waiti
       events: [...group.commit.events, ...commit.events],
       work: [...group.commit.work, ...commit.work],
       ...(snapshot === undefined ? {} : { snapshot }),
+      ...(aliases === undefined ? {} : { aliases }),
     };
     group.members.push(waiting);
   }
-  return [...groups.values()];
+  return groups;
 }

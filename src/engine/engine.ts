@@ -6,6 +6,7 @@
  * yet: that is safe because a commit that fails takes all that were built on it with it — the run is then loaded
  * again and each command decided again on what the store really has.
  */
+import { aliasesAddedBy } from '../model/aliases.ts';
 import { genesisHash } from '../model/chain.ts';
 import { isFromOutside, type Command, type Context } from '../model/commands.ts';
 import { decide } from '../model/decide/index.ts';
@@ -16,7 +17,7 @@ import { decodeSnapshot, encodeSnapshot } from '../model/snapshot.ts';
 import { emptyState, type RunState } from '../model/state.ts';
 import type { BlobStore } from '../store/blob-store.ts';
 import { headOf } from '../store/run-head.ts';
-import type { Commit, RunStore, StoredEvent } from '../store/run-store.ts';
+import type { Commit, CommitResult, RunStore, StoredEvent } from '../store/run-store.ts';
 import { CommitQueue } from './commit-queue.ts';
 import { openEvents, sealEvent } from './event-codec.ts';
 import type { Chance, Clock } from './ports.ts';
@@ -78,8 +79,9 @@ export class Engine {
   /**
    * Carries out a command and resolves once its events are durable.
    * @param mayStill Asked right before each decision: a worker whose lease ran out meanwhile must not decide again.
-   * @throws ReeveError with the refusal's code; E_LEASE_CONFLICT when it may not any more; E_STORE_* when the store
-   * fails: then either nothing was recorded, or its answer was lost.
+   * @throws ReeveError with the refusal's code; E_LEASE_CONFLICT when it may not any more; E_INVALID_INPUT_SCHEMA with
+   * details.alias when another run has the name of one of its nodes (addressable runs); E_STORE_* when the store fails:
+   * then either nothing was recorded, or its answer was lost.
    */
   async execute(runId: string, command: Command, mayStill?: () => boolean): Promise<Executed> {
     for (let tries = 0; tries < TRIES_MAX; tries += 1) {
@@ -102,8 +104,10 @@ export class Engine {
         if (!decided.ok) throw refusalError(decided.refusal);
         return { events: [], state: hot.state };
       }
-      if (await this.#commit(runId, hot, decided.events)) return { events: decided.events, state: hot.state };
+      const result = await this.#commit(runId, hot, decided.events);
+      if (result === 'ok') return { events: decided.events, state: hot.state };
       this.#drop(runId, hot);
+      if (result === 'alias_taken') throw await this.#aliasTaken(runId, decided.events, hot.state);
     }
     throw new ReeveError('E_RUN_CHANGED', `run ${runId} kept changing while '${command.type}' was decided`, {
       job_id: runId,
@@ -141,7 +145,7 @@ export class Engine {
     this.#hot.delete(runId);
   }
 
-  async #commit(runId: string, hot: HotRun, events: readonly RecordedEvent[]): Promise<boolean> {
+  async #commit(runId: string, hot: HotRun, events: readonly RecordedEvent[]): Promise<CommitResult> {
     hot.pending += 1;
     try {
       const { commit, spills } = this.#apply(runId, hot, events);
@@ -153,7 +157,7 @@ export class Engine {
         await spilled;
         if (hot.spilled === spilled) hot.spilled = undefined;
       }
-      return (await this.#queue.push(commit)) === 'ok';
+      return await this.#queue.push(commit);
     } catch (error) {
       this.#drop(runId, hot);
       throw error;
@@ -180,6 +184,7 @@ export class Engine {
     if (expectedVersion === 0) hot.createdAtMs = events[0]?.atMs ?? 0;
     const work = workChanges(events, state);
     state.fresh.length = 0;
+    const aliases = aliasesAddedBy(events, state);
     const head = headOf(state, hot.hash, hot.createdAtMs);
     const commit = {
       runId,
@@ -188,6 +193,7 @@ export class Engine {
       events: stored,
       head,
       work,
+      ...(aliases === undefined ? {} : { aliases }),
       ...this.#snapshotIfDue(hot),
     };
     return { commit, spills };
@@ -286,6 +292,22 @@ export class Engine {
     if (!isBehind && !isOther) return false;
     this.#drop(runId, hot);
     return true;
+  }
+
+  /** Which name it was; the other run is nobody's business here. */
+  async #aliasTaken(runId: string, events: readonly RecordedEvent[], state: RunState): Promise<ReeveError> {
+    const names = aliasesAddedBy(events, state) ?? [];
+    let taken = names[0] ?? '';
+    for (const alias of names) {
+      const owner = await this.store.runOf(alias);
+      if (owner === undefined || owner === runId) continue;
+      taken = alias;
+      break;
+    }
+    return new ReeveError('E_INVALID_INPUT_SCHEMA', `the name '${taken}' is taken by another run`, {
+      job_id: runId,
+      alias: taken,
+    });
   }
 
   #drop(runId: string, hot: HotRun): void {

@@ -22,6 +22,8 @@ export interface RunSpec {
   readonly requiredCheckpoints?: readonly string[];
   /** Progress checkpoints nearer than this to the checkpoint before are merged into the next one. */
   readonly minCheckpointIntervalMs?: number;
+  /** Its nodes' ids find it: they are aliases, unique over the store (`Commit.aliases`). */
+  readonly addressable?: true;
   /** Searchable labels. */
   readonly labels: JsonObject;
   /** The door's own document (a JobSpec, a task…), kept word for word as evidence. */

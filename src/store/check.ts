@@ -1,7 +1,8 @@
 /**
  * Whether a store holds what it should, and what can be mended from the events. The events are the truth (I3): head,
- * snapshot and work rows are written anew from them, an event is never changed or dropped.
+ * snapshot, work rows and aliases are written anew from them, an event is never changed or dropped.
  */
+import { aliasesOf } from '../model/aliases.ts';
 import { canonicalJson, type Sha256 } from '../model/canonical.ts';
 import { chainHash, genesisHash } from '../model/chain.ts';
 import { ReeveError } from '../model/errors.ts';
@@ -29,7 +30,8 @@ type FindingKind =
   /** Not what the events make of it; can be mended. */
   | 'head'
   | 'snapshot'
-  | 'work';
+  | 'work'
+  | 'alias';
 
 export interface Finding {
   readonly runId?: string;
@@ -62,7 +64,7 @@ export interface RunReport {
 
 export interface RepairReport extends RunReport {
   /** What was written anew. `findings` is what is left. */
-  readonly mended: readonly ('head' | 'snapshot' | 'work')[];
+  readonly mended: readonly ('head' | 'snapshot' | 'work' | 'alias')[];
 }
 
 const EVENTS_PAGE = 500;
@@ -71,7 +73,7 @@ const RUNS_PAGE = 200;
 const FINDINGS_MAX = 100;
 /** How often a run that moves while it is looked at is looked at again. */
 const TRIES_MAX = 5;
-const MENDABLE: ReadonlySet<string> = new Set(['head', 'snapshot', 'work']);
+const MENDABLE: ReadonlySet<string> = new Set(['head', 'snapshot', 'work', 'alias']);
 
 /** Looks at all there is to one run. Memory: its state and a page of events. An unknown run has nothing to find. */
 export async function checkRun(
@@ -96,7 +98,7 @@ export async function* checkStore(
 }
 
 /**
- * Writes head, snapshot and work rows anew where they differ from what the events make. Only where the events are
+ * Writes head, snapshot, work rows and aliases anew where they differ from what the events make. Only where the events are
  * whole: otherwise everything stays as it is. A held lease stays held where the events say the same.
  * @param nowMs Leases that have to be written hold until then: whoever holds one renews it, or another takes over.
  */
@@ -117,9 +119,10 @@ export async function repairRun(
   const rows = await store.work(runId);
   const expected = tools.expectedWork(folded.state);
   const isWrong = mended.includes('work');
+  const aliases = mended.includes('alias') ? { aliases: await ownAliases(store, folded.state) } : {};
   const commits: Commit[] = [
     rewrite(loaded.head, folded.head, isWrong ? staleRows(rows, expected) : [], encodeSnapshot(folded.state)),
-    rewrite(folded.head, folded.head, isWrong ? missingRows(rows, expected, nowMs) : []),
+    { ...rewrite(folded.head, folded.head, isWrong ? missingRows(rows, expected, nowMs) : []), ...aliases },
   ];
   for (const commit of commits) {
     const [result] = await store.commit([commit]);
@@ -150,6 +153,16 @@ function rewrite(found: RunHead, head: RunHead, work: readonly WorkChange[], sna
     work,
     ...(snapshot === undefined ? {} : { snapshot: { version: head.version, body: snapshot } }),
   };
+}
+
+/** Those that no other run holds: what another one wrongly holds it loses when it is mended itself. */
+async function ownAliases(store: RunStore, state: RunState): Promise<string[]> {
+  const own: string[] = [];
+  for (const alias of aliasesOf(state)) {
+    const owner = await store.runOf(alias);
+    if (owner === undefined || owner === state.id) own.push(alias);
+  }
+  return own;
 }
 
 function staleRows(rows: readonly WorkRow[], expected: readonly ExpectedWork[]): WorkChange[] {
@@ -229,6 +242,7 @@ async function examineOnce(
     if (folded !== undefined) {
       compareSnapshot(loaded, walk, found);
       compareWork(await store.work(runId), tools.expectedWork(folded.state), found);
+      compareAliases(await store.aliases(runId), aliasesOf(folded.state), found);
     }
     return { events: walk.count, findings: found.list(), loaded, folded };
   } catch (error) {
@@ -422,6 +436,16 @@ function compareWork(rows: readonly WorkRow[], expected: readonly ExpectedWork[]
   for (const row of rows) {
     if (expected.some(({ node }) => node === row.node)) continue;
     found.add('work', `node ${row.node} is ${saysOf(row)} and should have no row`);
+  }
+}
+
+function compareAliases(aliases: readonly string[], expected: readonly string[], found: Findings): void {
+  const [held, wanted] = [new Set(aliases), new Set(expected)];
+  for (const alias of wanted) {
+    if (!held.has(alias)) found.add('alias', `it should be found as '${alias}' and is not`);
+  }
+  for (const alias of held) {
+    if (!wanted.has(alias)) found.add('alias', `it is found as '${alias}' and should not be`);
   }
 }
 

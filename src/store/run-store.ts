@@ -57,7 +57,7 @@ export type WorkChange =
 
 /**
  * What one decision adds to a run. A commit without events replaces what is stored beside them: head, snapshot, work
- * rows; of other commits the tenant, name, queue and time of creation are those that created the run. Texts are Unicode
+ * rows, and aliases where it has any list of them; of other commits the tenant, name, queue and time of creation are those that created the run. Texts are Unicode
  * without NUL (PostgreSQL has no place for it; canonical JSON escapes it); a lone surrogate becomes U+FFFD.
  */
 export interface Commit {
@@ -70,10 +70,15 @@ export interface Commit {
   readonly head: RunHead;
   readonly work: readonly WorkChange[];
   readonly snapshot?: Snapshot;
+  /** Further names of the run, unique over the store; each finds it as long as it exists. Its own again is no change. */
+  readonly aliases?: readonly string[];
 }
 
-/** `conflict`: the run has moved on, exists already, or its lease is not free; nothing of that commit was written. */
-export type CommitResult = 'ok' | 'conflict';
+/**
+ * `conflict`: the run has moved on, exists already, or its lease is not free. `alias_taken`: it would have fitted, and one
+ * of its aliases is another run's. Nothing of that commit was written in either case.
+ */
+export type CommitResult = 'ok' | 'conflict' | 'alias_taken';
 
 export interface WorkRow {
   readonly runId: string;
@@ -130,6 +135,10 @@ export interface RunStore {
   commit(commits: readonly Commit[]): Promise<readonly CommitResult[]>;
   head(runId: string): Promise<RunHead | undefined>;
   load(runId: string): Promise<LoadedRun | undefined>;
+  /** The run that an alias names; undefined when none does. */
+  runOf(alias: string): Promise<string | undefined>;
+  /** All aliases of a run, sorted by code point. */
+  aliases(runId: string): Promise<readonly string[]>;
   /** Events with seq > `after`, in order, at most `limit`; of the given types only when asked. */
   events(
     runId: string,

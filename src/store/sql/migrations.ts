@@ -88,6 +88,24 @@ export const MIGRATIONS: readonly Migration[] = [
       ];
     },
   },
+  {
+    number: 2,
+    // Older programs read and write everything else, and the database itself forgets the aliases of a run they remove.
+    breaking: false,
+    statements(dialect) {
+      const isSqlite = dialect === 'sqlite';
+      const big = isSqlite ? 'integer' : 'bigint';
+      // Compared byte by byte, as SQLite does, whatever the database's locale.
+      const text = isSqlite ? 'text' : 'text collate "C"';
+      return [
+        `create table aliases (
+          alias ${text} primary key,
+          run_no ${big} not null references runs (no) on delete cascade
+        )${isSqlite ? ' without rowid' : ''}`,
+        'create index aliases_of_run on aliases (run_no)',
+      ];
+    },
+  },
 ];
 
 export const LATEST = MIGRATIONS.at(-1)?.number ?? 0;

@@ -82,6 +82,12 @@ export const TEXTS = {
   strays: `select 'events' as of, count(*) as count from events where run_no not in (select no from runs)
     union all select 'snapshots', count(*) from snapshots where run_no not in (select no from runs)
     union all select 'work', count(*) from work where run_no not in (select no from runs)`,
+  // The first to come keeps the name: look with `aliasOwner` whose it is.
+  addAlias: 'insert into aliases (alias, run_no) values (:alias, :run_no) on conflict (alias) do nothing',
+  aliasOwner: 'select run_no from aliases where alias = :alias',
+  runOfAlias: 'select runs.id from aliases join runs on runs.no = aliases.run_no where alias = :alias',
+  aliasesOf: `select alias from aliases where run_no = ${RUN_NO} order by alias`,
+  dropAliases: 'delete from aliases where run_no = :run_no',
   dropEvents: 'delete from events where run_no = :run_no',
   removeRun: 'delete from runs where no = :no and id = :id and created_ms = :created_ms',
 } as const satisfies Record<string, string>;

@@ -115,6 +115,12 @@ export class SharedRunStore implements RunStore {
   ): Promise<readonly StoredEvent[]> {
     return this.#local.events(runId, after, limit, types);
   }
+  runOf(alias: string): Promise<string | undefined> {
+    return this.#local.runOf(alias);
+  }
+  aliases(runId: string): Promise<readonly string[]> {
+    return this.#local.aliases(runId);
+  }
   list(query: ListQuery): Promise<RunPage> {
     return this.#local.list(query);
   }

@@ -149,6 +149,26 @@ export class SqliteRunStore implements RunStore {
     );
   }
 
+  runOf(alias: string): Promise<string | undefined> {
+    return this.#read(() => this.#aliasRows<{ id: string }>('runOfAlias', { alias })[0]?.id);
+  }
+
+  aliases(runId: string): Promise<readonly string[]> {
+    return this.#read(() =>
+      this.#aliasRows<{ alias: string }>('aliasesOf', { id: runId }).map(({ alias }) => alias),
+    );
+  }
+
+  /** A store that an older program made, and that we may only read, has no aliases. */
+  #aliasRows<Row>(name: 'runOfAlias' | 'aliasesOf', values: Record<string, string>): Row[] {
+    try {
+      return this.#db.all(name, values) as Row[];
+    } catch (error) {
+      if (error instanceof Error && error.message === 'no such table: aliases') return [];
+      throw error;
+    }
+  }
+
   events(
     runId: string,
     after: number,
@@ -255,7 +275,7 @@ export class SqliteRunStore implements RunStore {
   #remove(runId: string, { no, createdAtMs }: RunIdentity): boolean {
     this.#known.delete(runId);
     if (this.#db.run('removeRun', { id: runId, no, created_ms: createdAtMs }).changes === 0) return false;
-    for (const name of ['dropEvents', 'dropSnapshot', 'clearWork'] as const)
+    for (const name of ['dropEvents', 'dropSnapshot', 'clearWork'] as const) // aliases go with their run
       this.#db.run(name, { run_no: no });
     return true;
   }
@@ -268,8 +288,10 @@ export class SqliteRunStore implements RunStore {
       this.#known.delete(commit.runId);
       const row = this.#db.get('runNo', { id: commit.runId }) as NoRow | undefined;
       if (known === undefined || row?.no !== known.no) no = this.#append(commit, row);
-      if (no === undefined)
-        return isAgain && row !== undefined && this.#hasLanded(commit, row.no) ? 'ok' : 'conflict';
+      if (no === undefined) {
+        if (isAgain && row !== undefined && this.#hasLanded(commit, row.no)) return 'ok';
+        return this.#isOnlyAliasTaken(commit, row) ? 'alias_taken' : 'conflict';
+      }
     }
     if (this.#known.size >= KNOWN_MAX) this.#known.clear();
     this.#known.set(commit.runId, { no, hash: commit.head.hash, phase: commit.head.phase });
@@ -278,9 +300,10 @@ export class SqliteRunStore implements RunStore {
 
   /** @returns the run's number, or undefined when the commit does not fit; then nothing was written. */
   #append(commit: Commit, run: KnownRun | NoRow | undefined): number | undefined {
-    const { runId, head, expectedVersion, snapshot, work } = commit;
+    const { runId, head, expectedVersion, snapshot, work, aliases = [] } = commit;
     if ((run === undefined) !== (expectedVersion === 0)) return undefined;
     if (run !== undefined && this.#isHeld(run.no, work)) return undefined;
+    if (this.#isTaken(aliases, run)) return undefined;
     const { tenant, name, queue, createdAtMs } = head;
     const given = { tenant, name, queue, created_ms: createdAtMs };
     const moved = {
@@ -308,6 +331,8 @@ export class SqliteRunStore implements RunStore {
     }
     for (const change of work) this.#changeWork(run_no, head.queue, change);
     if (snapshot !== undefined) this.#db.run('putSnapshot', { run_no, ...snapshot });
+    if (commit.events.length === 0 && commit.aliases !== undefined) this.#db.run('dropAliases', { run_no });
+    for (const alias of aliases) this.#db.run('addAlias', { alias, run_no });
     return run_no;
   }
 
@@ -317,6 +342,24 @@ export class SqliteRunStore implements RunStore {
         change.op === 'lease' &&
         this.#db.get('heldLease', { run_no, node: change.node, now: change.nowMs }) !== undefined,
     );
+  }
+
+  /** Whether one of these names is another run's. */
+  #isTaken(aliases: readonly string[], run: NoRow | undefined): boolean {
+    return aliases.some((alias) => {
+      const owner = this.#db.get('aliasOwner', { alias }) as { run_no: number } | undefined;
+      return owner !== undefined && owner.run_no !== run?.no;
+    });
+  }
+
+  /** Of a commit that was not written: whether it fits in every other respect. */
+  #isOnlyAliasTaken({ runId, expectedVersion, expectedHash, work, aliases = [] }: Commit, run?: NoRow): boolean {
+    if (aliases.length === 0 || (run === undefined) !== (expectedVersion === 0)) return false;
+    if (run !== undefined) {
+      const { hash } = this.#db.get('head', { id: runId }) as HeadRow;
+      if (hash !== expectedHash || this.#isHeld(run.no, work)) return false;
+    }
+    return this.#isTaken(aliases, run);
   }
 
   #hasLanded({ head }: Commit, run_no: number): boolean {

@@ -11,7 +11,7 @@ import { ReeveError, isErrorCode } from '../../model/errors.ts';
 import type { WriteOp, WriteResult } from './write-op.ts';
 
 /** Raised with every change of the messages; ends that differ do not talk, and each writes for itself. */
-export const PROTOCOL = 1;
+export const PROTOCOL = 2;
 export const FRAME_BYTES_MAX = 64 * 1024 * 1024;
 /** How long a writer may let others wait before they go on without it, milliseconds. */
 export const REQUEST_MS = 1000;
