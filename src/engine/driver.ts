@@ -3,25 +3,37 @@
  * the run is held or over, or when the lease is lost. The lease is the right to write (I4): once it may have run out,
  * the driver stops its children and writes nothing more.
  */
-import type { AttemptError, RecordedEvent } from '../model/events.ts';
+import type { AttemptError, Fact, RecordedEvent } from '../model/events.ts';
 import { allowance } from '../model/budget.ts';
 import type { Command } from '../model/commands.ts';
 import { ReeveError } from '../model/errors.ts';
-import { isPlan } from '../model/node.ts';
-import { awaitsDecision, leaseOwner, usageAt, type Node, type RunState } from '../model/state.ts';
+import { isApproved } from '../model/decide/checkpoint.ts';
+import { isExternal, isPlan } from '../model/node.ts';
+import {
+  awaitsDecision,
+  deadlineOf,
+  leaseOwner,
+  usageAt,
+  type Node,
+  type RunState,
+} from '../model/state.ts';
 import { isTerminal } from '../model/transitions.ts';
 import { NO_USAGE, reportedUsage, USAGE_KEYS, type Usage } from '../model/usage.ts';
 import { stopPoint } from '../telemetry/stop-points.ts';
+import type { Admit } from './admission.ts';
 import type { Engine, Executed } from './engine.ts';
 import type { Executor, NodeWork, RuntimeRef, RuntimeStatus } from './executor.ts';
 import { watchPatiently } from './executor-calls.ts';
 import { LeaseKeeper, type HeldLease } from './lease-keeper.ts';
+import { sha256 } from './system.ts';
 
 export interface DriverOptions {
   readonly engine: Engine;
   readonly executors: ReadonlyMap<string, Executor>;
   /** How often the driver looks whether someone paused or canceled the run, milliseconds. */
   readonly lookMs?: number;
+  /** Asked before each attempt whether it may start. Default: it may. */
+  readonly admit?: Admit;
   /** Told after each durable change of the run; must not throw. */
   readonly onChange?: (runId: string) => void;
 }
@@ -57,6 +69,8 @@ export class Driver {
   readonly #settling = new Set<Promise<void>>();
   readonly #charged = new Map<string, Usage>();
   readonly #abandon = new AbortController();
+  /** Aborted once the driver goes: what is being admitted does not start any more. */
+  readonly #leaving = new AbortController();
   #woken: () => void = () => undefined;
   #failure: Error | undefined;
 
@@ -100,6 +114,7 @@ export class Driver {
       });
       const state = await this.#look();
       const end = state === undefined ? 'stopped' : this.#endOf(state, signal);
+      if (end !== undefined && end !== 'held') this.#leaving.abort('over');
       await this.#stopChildren(state, end !== undefined && end !== 'held');
       if (end !== undefined && this.#working.size === 0) {
         await Promise.allSettled(this.#settling);
@@ -107,6 +122,7 @@ export class Driver {
       }
       if (end === undefined && state !== undefined) {
         this.#adopt(state);
+        await this.#expire(state);
         this.#startReady(state);
       }
       while (this.#settling.size > SETTLING_MAX) await Promise.race(this.#settling);
@@ -128,6 +144,7 @@ export class Driver {
   #endOf(state: RunState, signal: AbortSignal): DriveEnd | undefined {
     if (this.#failure !== undefined) return 'stopped';
     if (isTerminal(state.standing)) return 'done';
+    if (state.open.has(this.#lease.node)) return 'done'; // it runs without us until it is settled
     if (!this.#keeper.holds() || !this.#isOurs(state)) return 'lost';
     if (signal.aborted) return 'stopped';
     if (state.standing.phase !== 'running') return 'held';
@@ -150,6 +167,22 @@ export class Driver {
     return ready.length < 2
       ? ready
       : ready.toSorted((a, b) => (state.nodes.get(a)?.index ?? 0) - (state.nodes.get(b)?.index ?? 0));
+  }
+
+  /** Open nodes under our lease whose time is up. Those that are nobody's have work rows for that. */
+  async #expire(state: RunState): Promise<void> {
+    for (const [id, atMs] of this.#deadlines(state)) {
+      if (atMs > this.#engine.clock.nowMs()) continue;
+      await this.#write({ type: 'expire', node: id }).catch((error: unknown) => this.#fail(error));
+    }
+  }
+
+  #deadlines(state: RunState): [string, number][] {
+    return [...state.open.keys()].flatMap((id): [string, number][] => {
+      const node = state.nodes.get(id);
+      const atMs = node === undefined ? undefined : deadlineOf(state, node);
+      return atMs === undefined || leaseOwner(state, id) !== this.#lease.node ? [] : [[id, atMs]];
+    });
   }
 
   /** Takes over attempts that were started before we came. */
@@ -204,7 +237,10 @@ export class Driver {
     const { runId, epoch } = this.#lease;
     if (executorName !== undefined && !this.#options.executors.has(executorName))
       return this.#holdWithout(executorName);
-    const starting = this.#write({ type: 'start', node: id, epoch });
+    const { admit } = this.#options;
+    const admitted = admit === undefined ? {} : await this.#admit(id, admit);
+    if (admitted === undefined) return;
+    const starting = this.#write({ type: 'start', node: id, epoch, ...admitted });
     const live = this.#engine.peek(runId)?.nodes.get(id)?.live;
     if (live !== undefined && live.executor === null && live.epoch === epoch) {
       // No effect, so nothing to wait for: its start and its end go into one transaction.
@@ -235,6 +271,26 @@ export class Driver {
     if (!this.#keeper.holds()) return; // the intent is recorded, the effect never begins: whoever recovers finds that out
     stopPoint('effect:intended');
     await this.#submit(executor, ref, this.#workOf(state, node, started.attempt, started.effectKey));
+  }
+
+  /** What goes on record with the start; undefined when the node does not start now. */
+  async #admit(id: string, admit: Admit): Promise<{ facts?: readonly Fact[] } | undefined> {
+    const { runId, epoch } = this.#lease;
+    const { signal } = this.#leaving;
+    const state = await this.#engine.state(runId);
+    const node = state.nodes.get(id);
+    if (node === undefined || !state.ready.has(id)) return undefined;
+    const approved = isApproved(state, node, sha256);
+    const said = await admit(state, node, { isApproved: approved, signal });
+    if (signal.aborted) return undefined;
+    if (said === 'go') return {};
+    const facts = said.facts === undefined ? {} : { facts: said.facts };
+    if ('go' in said || ('ask' in said && approved)) return facts;
+    const about = { node: id, epoch, ...facts };
+    if ('refuse' in said) await this.#write({ type: 'reject', ...about, error: said.refuse });
+    else await this.#write({ type: 'ask', ...about, ...said.ask });
+    this.#options.onChange?.(runId);
+    return undefined;
   }
 
   /** Hands work to its executor. What the executor refuses has failed, once it is sure that nothing of it began. */
@@ -392,6 +448,9 @@ export class Driver {
         : allowance(state.limits, usageAt(state, this.#engine.clock.nowMs())).wallMs;
     // The time limit given to the executor was the nearer of the step's own and what the budget had left.
     const outcome = status.outcome === 'timed_out' && wallLeft === 0 ? 'over_budget' : status.outcome;
+    const spec = state?.nodes.get(id)?.spec;
+    if (outcome === 'accepted' && spec !== undefined && !isExternal(spec))
+      return this.#finish(id, attempt, { outcome: 'failed', usage, error: NOT_DONE });
     return this.#finish(id, attempt, {
       outcome,
       usage,
@@ -481,6 +540,7 @@ export class Driver {
     const nowMs = engine.clock.nowMs();
     // What is due already waits for room, and room is made by a child's end.
     const dueMs = [...(state?.ready.keys() ?? [])].flatMap((id) => state?.nodes.get(id)?.notBeforeMs ?? []);
+    if (state !== undefined) dueMs.push(...this.#deadlines(state).map(([, atMs]) => atMs));
     const untilDue = Math.min(lookMs, ...dueMs.filter((ms) => ms > nowMs).map((ms) => ms - nowMs));
     const stop = new AbortController();
     await Promise.race([woken, engine.clock.sleep(untilDue, stop.signal)]);
@@ -503,6 +563,10 @@ const UNASKED = {
   outcome: 'failed',
   error: { code: 'E_ADAPTER_FAIL', message: 'its executor canceled it, and nobody here had asked for that' },
 } as const;
+const NOT_DONE: AttemptError = {
+  code: 'E_ADAPTER_FAIL',
+  message: 'its executor took it over instead of doing it, and nobody is to settle an atomic node later',
+};
 
 /** The run moved on under someone else, or to where this has no place any more. */
 function isOvertaken(error: unknown): boolean {

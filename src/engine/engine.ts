@@ -13,6 +13,7 @@ import { decide } from '../model/decide/index.ts';
 import { ReeveError, type Refusal } from '../model/errors.ts';
 import { evolve } from '../model/evolve.ts';
 import type { RecordedEvent } from '../model/events.ts';
+import type { NodeSpec } from '../model/node.ts';
 import { decodeSnapshot, encodeSnapshot } from '../model/snapshot.ts';
 import { emptyState, type RunState } from '../model/state.ts';
 import type { BlobStore } from '../store/blob-store.ts';
@@ -31,6 +32,9 @@ const HOT_RUNS_MAX = 2000;
 /** A snapshot is written once the events since the last one outweigh it by this factor, and at least this many bytes. */
 const SNAPSHOT_FACTOR = 2;
 const SNAPSHOT_AFTER_BYTES = 64 * 1024;
+
+/** Events read at a time when nodes are looked for. */
+const NODES_PAGE = 500;
 
 interface HotRun {
   readonly state: RunState;
@@ -84,8 +88,16 @@ export class Engine {
    * then either nothing was recorded, or its answer was lost.
    */
   async execute(runId: string, command: Command, mayStill?: () => boolean): Promise<Executed> {
+    let settledNodes: Context['settledNodes'];
     for (let tries = 0; tries < TRIES_MAX; tries += 1) {
       const hot = this.#hot.get(runId) ?? (await this.#load(runId));
+      const again = settledAmong(hot.state, command).filter((id) => settledNodes?.has(id) !== true);
+      if (again.length > 0) {
+        const found = await this.#nodesOf(runId, again);
+        settledNodes = new Map([...(settledNodes ?? []), ...found]);
+        if (found.size < again.length) this.#drop(runId, hot); // removed meanwhile, or made anew
+        continue;
+      }
       const held = this.#heldBy(hot, command);
       const lease = held === undefined ? undefined : await this.#leaseOf(hot, held);
       if (this.#heldBy(hot, command)?.epoch !== held?.epoch) continue; // someone claimed it while we looked
@@ -94,6 +106,7 @@ export class Engine {
         sha256,
         random: () => this.chance.random(),
         ...(lease === undefined ? {} : { lease }),
+        ...(settledNodes === undefined ? {} : { settledNodes }),
       };
       if (mayStill?.() === false)
         throw new ReeveError('E_LEASE_CONFLICT', `the lease on run ${runId} has run out`, { job_id: runId });
@@ -310,9 +323,44 @@ export class Engine {
     });
   }
 
+  /** Nodes as they were added, for those that state no longer keeps. */
+  async #nodesOf(runId: string, ids: readonly string[]): Promise<NonNullable<Context['settledNodes']>> {
+    const wanted = new Set(ids);
+    const found = new Map<string, { parent: string | undefined; spec: NodeSpec }>();
+    const take = (parent: string | undefined, specs: readonly NodeSpec[]): void => {
+      for (const spec of specs) if (wanted.has(spec.id)) found.set(spec.id, { parent, spec });
+    };
+    let after = 0;
+    while (found.size < wanted.size) {
+      const page = await this.events(runId, after, NODES_PAGE, [
+        'run_created',
+        'run_imported',
+        'nodes_added',
+      ]);
+      for (const { event } of page) {
+        if (event.type === 'nodes_added') take(event.parent, event.nodes);
+        if (event.type !== 'run_created' && event.type !== 'run_imported') continue;
+        take(undefined, [event.spec.root]);
+        take(event.spec.root.id, event.spec.nodes);
+      }
+      if (page.length < NODES_PAGE) break;
+      after = page.at(-1)?.seq ?? after;
+    }
+    return found;
+  }
+
   #drop(runId: string, hot: HotRun): void {
     if (this.#hot.get(runId) === hot) this.#hot.delete(runId);
   }
+}
+
+/** Settled nodes that a command would add again. */
+function settledAmong({ settled }: RunState, command: Command): readonly string[] {
+  if (command.type !== 'add_nodes' || settled.size === 0) return [];
+  const branches = [command, ...(command.below ?? [])];
+  return [...new Set(branches.flatMap(({ nodes }) => nodes.map(({ id }) => id)))].filter((id) =>
+    settled.has(id),
+  );
 }
 
 function newRun(runId: string): HotRun {

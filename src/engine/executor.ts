@@ -27,12 +27,15 @@ export interface RuntimeRef {
   readonly effectKey: string;
 }
 
-export type RuntimeOutcome = 'succeeded' | 'failed' | 'canceled' | 'timed_out' | 'over_budget';
+/** `accepted`: the executor has taken a composite over, and whoever does the work settles it by a command later. */
+export type RuntimeOutcome = 'succeeded' | 'accepted' | 'failed' | 'canceled' | 'timed_out' | 'over_budget';
 
 export interface RuntimeError {
   readonly code: string;
   readonly message: string;
   readonly details?: JsonObject;
+  /** Whether the same again may succeed; `RetryPolicy.only` asks. */
+  readonly retryable?: boolean;
 }
 
 export type RuntimeStatus =

@@ -1,12 +1,13 @@
 import type { RecordedEvent } from '../model/events.ts';
 import { isPlan } from '../model/node.ts';
-import { awaitsDecision, leaseOn, leaseOwner, type RunState } from '../model/state.ts';
+import { awaitsDecision, deadlineOf, leaseOn, leaseOwner, type Node, type RunState } from '../model/state.ts';
 import { isTerminal } from '../model/transitions.ts';
 import type { ExpectedWork } from '../store/check.ts';
 import type { WorkChange } from '../store/run-store.ts';
 
 /**
- * The work rows that events call for. A node has a row iff no plan is above it: a plan is claimed whole.
+ * The work rows that events call for. A node has a row iff no plan is above it: a plan is claimed whole. An open node has
+ * one only if its time is limited, due when that is up.
  *
  * @param state The run after the events. `state.fresh` names nodes that became ready; the caller empties it.
  */
@@ -24,12 +25,14 @@ export function workChanges(events: readonly RecordedEvent[], state: RunState): 
         break;
       case 'node_released':
         if (isIdle(state, event.node)) changes.push({ op: 'drop', node: event.node });
-        else changes.push({ op: 'unlease', node: event.node, dueMs: atMs, parked });
+        else changes.push({ op: 'unlease', node: event.node, dueMs: dueMs(state, event.node, atMs), parked });
         break;
       case 'attempt_ended':
         if (!ownsRow(state, event.node)) break;
         if (event.next.state === 'queued')
           changes.push({ op: 'unlease', node: event.node, dueMs: event.next.notBeforeMs ?? atMs, parked });
+        else if (!isIdle(state, event.node))
+          changes.push({ op: 'unlease', node: event.node, dueMs: dueMs(state, event.node, atMs), parked });
         else changes.push({ op: 'drop', node: event.node });
         break;
       case 'node_settled':
@@ -42,7 +45,13 @@ export function workChanges(events: readonly RecordedEvent[], state: RunState): 
         }
         changes.push({ op: 'park', parked });
         break;
+      case 'limits_raised':
+        deadlines(state, parked, changes);
+        break;
       case 'phase_changed':
+        changes.push({ op: 'park', parked });
+        if (event.to.phase === 'running') deadlines(state, parked, changes);
+        break;
       case 'approval_recorded':
         changes.push({ op: 'park', parked });
         break;
@@ -55,7 +64,7 @@ export function workChanges(events: readonly RecordedEvent[], state: RunState): 
     const node = state.nodes.get(id);
     if (node === undefined) changes.push({ op: 'drop', node: id });
     else if (node.lease === undefined && isOffered(state, id)) {
-      changes.push({ op: 'offer', node: id, dueMs: node.notBeforeMs ?? state.lastAtMs, parked });
+      changes.push({ op: 'offer', node: id, dueMs: dueMs(state, id, state.lastAtMs), parked });
     }
   }
   if (!isTerminal(state.standing)) return changes;
@@ -91,6 +100,31 @@ function leftoverWork(state: RunState): readonly ExpectedWork[] {
   return [{ node: rootId, state: 'offered', epoch: 0, worker: null, leaseId: null, dueMs }];
 }
 
+/** The time of open nodes begins to count, or there is more or no end of it. */
+function deadlines(state: RunState, parked: boolean, changes: WorkChange[]): void {
+  for (const id of state.open.keys()) {
+    if (leaseOwner(state, id) !== id || state.nodes.get(id)?.lease !== undefined) continue;
+    if (isIdle(state, id)) changes.push({ op: 'drop', node: id });
+    else changes.push({ op: 'offer', node: id, dueMs: dueMs(state, id, state.lastAtMs), parked });
+  }
+}
+
+/** From when on an unleased node is for a worker: the time before which it must not start, or at which it expires. */
+function dueMs(state: RunState, id: string, nowMs: number): number {
+  const node = state.nodes.get(id);
+  if (node === undefined) return nowMs;
+  return node.notBeforeMs ?? (isToBegin(state, node) ? undefined : deadlineIfOpen(state, node)) ?? nowMs;
+}
+
+function deadlineIfOpen(state: RunState, node: Node): number | undefined {
+  return state.open.has(node.spec.id) ? deadlineOf(state, node) : undefined;
+}
+
+/** A root that nobody starts: a worker claims it once, and with that the run begins. */
+function isToBegin(state: RunState, { spec: { id }, begun }: Node): boolean {
+  return id === state.spec.rootId && !begun && state.open.has(id);
+}
+
 /** Whether nobody holds the node and nobody should. */
 function isIdle(state: RunState, id: string): boolean {
   return state.nodes.get(id)?.lease === undefined && !isOffered(state, id);
@@ -100,7 +134,8 @@ function isIdle(state: RunState, id: string): boolean {
 function isOffered(state: RunState, id: string): boolean {
   const node = state.nodes.get(id);
   if (node === undefined || leaseOwner(state, id) !== id) return false;
-  if (node.live !== undefined) return true;
+  if (node.live !== undefined || isToBegin(state, node)) return true;
+  if (state.open.has(id)) return deadlineOf(state, node) !== undefined;
   return isPlan(node.spec) ? node.waiting === 0 && !awaitsDecision(state, node) : state.ready.has(id);
 }
 
@@ -111,11 +146,11 @@ export function expectedWork(state: RunState): readonly ExpectedWork[] {
   return [...state.nodes.keys()].flatMap((id): ExpectedWork[] => {
     const node = state.nodes.get(id);
     if (node === undefined || leaseOwner(state, id) !== id) return [];
-    const { epoch, notBeforeMs: dueMs = state.lastAtMs } = node;
     const lease = leaseOn(node);
-    if (lease !== undefined) return [{ node: id, state: 'leased', ...lease, dueMs }];
+    const due = dueMs(state, id, state.lastAtMs);
+    if (lease !== undefined) return [{ node: id, state: 'leased', ...lease, dueMs: due }];
     if (!isOffered(state, id)) return [];
-    return [{ node: id, state: free, epoch, worker: null, leaseId: null, dueMs }];
+    return [{ node: id, state: free, epoch: node.epoch, worker: null, leaseId: null, dueMs: due }];
   });
 }
 

@@ -159,6 +159,11 @@ export class Worker {
         await this.stopLeftovers(row.runId);
         return true;
       }
+      if (state.open.has(row.node) && state.nodes.get(row.node)?.begun === true) {
+        const { events } = await this.options.engine.execute(row.runId, { type: 'expire', node: row.node });
+        if (events.length > 0) this.options.onChange?.(row.runId);
+        return events.length > 0;
+      }
       claimed = await this.claim(row.runId, row.node);
     } catch (error) {
       if (isLostRace(error) || isRemoved(error)) return false;

@@ -1,8 +1,8 @@
 /** What may be asked of a run. Imperative; `decide` answers with events or a refusal. */
 import type { Limits } from './budget.ts';
 import type { Sha256 } from './canonical.ts';
-import type { AttemptError, ImportedState, SignatureEnvelope } from './events.ts';
-import type { Json, JsonObject } from './json.ts';
+import type { AttemptError, Fact, ImportedState, SignatureEnvelope } from './events.ts';
+import type { JsonObject } from './json.ts';
 import type { ArtifactsDelta, CheckpointType, NodeSpec, RequiredAction, SettledState } from './node.ts';
 import type { Fingerprint, RunSpec } from './run-spec.ts';
 import type { Standing } from './transitions.ts';
@@ -23,7 +23,17 @@ export interface AttemptRef {
 }
 
 export type Command =
-  | { readonly type: 'create'; readonly spec: RunSpec; readonly environment?: Fingerprint }
+  | {
+      readonly type: 'create';
+      readonly spec: RunSpec;
+      readonly environment?: Fingerprint;
+      /** Children of composites among the run's nodes, parents first. */
+      readonly below?: readonly Branch[];
+      /** Recorded with the run, in order. */
+      readonly facts?: readonly Fact[];
+      /** Why the run is not to begin: it is created and has failed, in one act. */
+      readonly denied?: AttemptError;
+    }
   | {
       readonly type: 'import';
       readonly lines: readonly JsonObject[];
@@ -31,7 +41,17 @@ export type Command =
       readonly spec: RunSpec;
       readonly state: ImportedState;
     }
-  | { readonly type: 'add_nodes'; readonly parent: string; readonly nodes: readonly NodeSpec[] }
+  /**
+   * Adds children. Those that the parent has already, with the same spec (labels aside), are left out, so that it can be
+   * repeated; an id in use for anything else refuses it all.
+   */
+  | (Branch & {
+      readonly type: 'add_nodes';
+      /** Children of composites that are added here or exist, parents first: all or nothing. */
+      readonly below?: readonly Branch[];
+      /** Recorded if anything is added; those about nodes that were left out are not. */
+      readonly facts?: readonly Fact[];
+    })
   /** Takes the lease of a node. On the root also: checks the environment, lets a queued run begin. */
   | {
       readonly type: 'claim';
@@ -51,11 +71,36 @@ export type Command =
       readonly seenMs: number;
     }
   /** Begins an attempt: its intent is recorded before any effect (I5). With a claimant, claims in the same act. */
-  | { readonly type: 'start'; readonly node: string; readonly epoch: number; readonly claimant?: Claimant }
+  | {
+      readonly type: 'start';
+      readonly node: string;
+      readonly epoch: number;
+      readonly claimant?: Claimant;
+      /** Recorded before the intent. */
+      readonly facts?: readonly Fact[];
+    }
+  /** Instead of `start`: the node is not to start. It fails, without an attempt. */
+  | {
+      readonly type: 'reject';
+      readonly node: string;
+      readonly epoch: number;
+      readonly error: AttemptError;
+      readonly facts?: readonly Fact[];
+    }
+  /** Instead of `start`: a person must approve its very arguments first (I8). Nothing happens when one has. */
+  | {
+      readonly type: 'ask';
+      readonly node: string;
+      readonly epoch: number;
+      readonly summary: string;
+      readonly instructions: string;
+      readonly facts?: readonly Fact[];
+    }
   | (AttemptRef & { readonly type: 'charge'; readonly usage: Partial<Usage> })
   | (AttemptRef & {
       readonly type: 'finish';
-      readonly outcome: 'succeeded' | 'failed' | 'canceled' | 'timed_out' | 'over_budget';
+      /** `accepted`: an external composite is handed over, and stays running until it is settled. */
+      readonly outcome: 'succeeded' | 'accepted' | 'failed' | 'canceled' | 'timed_out' | 'over_budget';
       /** What the work reported beyond its reservation. */
       readonly usage: Partial<Usage>;
       readonly outputs?: JsonObject;
@@ -106,7 +151,15 @@ export type Command =
       readonly summary: string;
       readonly reasonCodes: readonly string[];
     }
-  | { readonly type: 'record'; readonly name: string; readonly node?: string; readonly data: Json };
+  /** Looks whether the time of handed over work is up: its own, then it fails, or the run's, then that is held. */
+  | { readonly type: 'expire'; readonly node: string }
+  | ({ readonly type: 'record' } & Fact);
+
+/** Nodes and the composite they are to be children of. */
+export interface Branch {
+  readonly parent: string;
+  readonly nodes: readonly NodeSpec[];
+}
 
 /** Whether the command comes from somebody who need not hold a lease: then its holder may be dead by now. */
 export function isFromOutside({ type }: Command): boolean {
@@ -120,6 +173,7 @@ const OUTSIDE: readonly Command['type'][] = [
   'pause',
   'cancel',
   'hold',
+  'expire',
   'record',
 ];
 
@@ -139,4 +193,9 @@ export interface Context {
   readonly random: () => number;
   /** The lease on the node that is being claimed, of commands from outside the root's, as the store has it. */
   readonly lease?: { readonly live: boolean; readonly seenMs: number };
+  /** Settled nodes that `add_nodes` names again, as they were added; state does not keep them. */
+  readonly settledNodes?: ReadonlyMap<
+    string,
+    { readonly parent: string | undefined; readonly spec: NodeSpec }
+  >;
 }

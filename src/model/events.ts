@@ -26,12 +26,23 @@ export interface Lease {
 export type NextState =
   | { readonly state: SettledState }
   /** To be started again; not before the given time when set. */
-  | { readonly state: 'queued'; readonly notBeforeMs?: number };
+  | { readonly state: 'queued'; readonly notBeforeMs?: number }
+  /** Handed over: it goes on without an attempt until it is settled. */
+  | { readonly state: 'running' };
 
 export interface AttemptError {
   readonly code: string;
   readonly message: string;
   readonly details?: JsonObject;
+  /** Whether the same again may succeed. */
+  readonly retryable?: boolean;
+}
+
+/** Something a door wants on the record: a policy decision, an evaluation, an acceptance result. */
+export interface Fact {
+  readonly name: string;
+  readonly node?: string;
+  readonly data: Json;
 }
 
 export interface CheckpointEmitted {
@@ -150,8 +161,7 @@ export type RunEvent =
       readonly by: string;
       readonly reason: string;
     }
-  /** Something a door wants on the record: a policy decision, an evaluation, an acceptance result. */
-  | { readonly type: 'fact_recorded'; readonly name: string; readonly node?: string; readonly data: Json };
+  | ({ readonly type: 'fact_recorded' } & Fact);
 
 export type EventType = RunEvent['type'];
 

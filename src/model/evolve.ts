@@ -5,7 +5,14 @@
  */
 import { unreachable } from './errors.ts';
 import type { CheckpointEmitted, ImportedState, RecordedEvent, RunEvent } from './events.ts';
-import { isPlan, NO_DELTA, type ArtifactsDelta, type NodeSpec, type SettledState } from './node.ts';
+import {
+  hasAttempts,
+  isExternal,
+  NO_DELTA,
+  type ArtifactsDelta,
+  type NodeSpec,
+  type SettledState,
+} from './node.ts';
 import type { RunSpec } from './run-spec.ts';
 import { isTicking, leaseOn, leaseOwner, requireNode, type Node, type RunState } from './state.ts';
 import { addUsage, NO_USAGE, subtractUsage } from './usage.ts';
@@ -48,7 +55,7 @@ function apply(state: RunState, event: RunEvent, recorded: RecordedEvent): void 
       const { worker, leaseId, epoch } = event.lease;
       put(state, {
         ...node,
-        state: node.state === 'queued' ? 'assigned' : node.state,
+        state: node.state !== 'queued' ? node.state : state.open.has(event.node) ? 'running' : 'assigned',
         epoch,
         lease: { worker, leaseId, ttlMs: event.ttlMs },
         begun: true,
@@ -74,7 +81,7 @@ function apply(state: RunState, event: RunEvent, recorded: RecordedEvent): void 
       return;
     }
     case 'attempt_ended':
-      endAttempt(state, event, recorded.seq);
+      endAttempt(state, event, recorded);
       return;
     case 'node_settled':
       settle(state, event.node, event.state, recorded.seq);
@@ -83,6 +90,7 @@ function apply(state: RunState, event: RunEvent, recorded: RecordedEvent): void 
       emitCheckpoint(state, event, recorded);
       return;
     case 'checkpoint_deferred':
+      spokenOf(state, event.node);
       state.checkpoints = {
         ...state.checkpoints,
         pending: mergeDelta(state.checkpoints.pending, event.delta),
@@ -177,10 +185,11 @@ function addNode(state: RunState, spec: NodeSpec, parent: Node | undefined): voi
 
 function becomeReady(state: RunState, id: string): void {
   const node = requireNode(state, id);
-  if (!isPlan(node.spec)) {
+  if (hasAttempts(node.spec)) {
     offer(state, id);
   } else {
     state.fresh.push(id);
+    if (isExternal(node.spec)) state.open.set(id, true);
     if (node.parent !== undefined) put(state, { ...node, state: 'running' });
   }
   release(state, openingOf(id));
@@ -249,7 +258,11 @@ function startAttempt(
   state.live.set(event.node, true);
 }
 
-function endAttempt(state: RunState, event: Extract<RunEvent, { type: 'attempt_ended' }>, seq: number): void {
+function endAttempt(
+  state: RunState,
+  event: Extract<RunEvent, { type: 'attempt_ended' }>,
+  { seq, atMs }: RecordedEvent,
+): void {
   const { live, lease: _lease, ...node } = requireNode(state, event.node);
   state.live.delete(event.node);
   if (live !== undefined) {
@@ -262,13 +275,20 @@ function endAttempt(state: RunState, event: Extract<RunEvent, { type: 'attempt_e
     failures: node.failures + (event.outcome === 'failed' || event.outcome === 'timed_out' ? 1 : 0),
     lastOutcome: event.outcome,
   };
-  if (event.next.state !== 'queued' || node.state === 'canceled') {
+  const { next } = event;
+  if (node.state === 'canceled' || (next.state !== 'queued' && next.state !== 'running')) {
     put(state, ended);
-    settle(state, event.node, event.next.state === 'queued' ? 'canceled' : event.next.state, seq);
+    const isLeft = next.state === 'queued' || next.state === 'running';
+    settle(state, event.node, isLeft ? 'canceled' : next.state, seq);
+    return;
+  }
+  if (next.state === 'running') {
+    put(state, { ...ended, handedOverAtMs: atMs });
+    state.open.set(event.node, true);
     return;
   }
   // A plan's lease outlives its children's attempts; a node claimed by itself is claimed anew.
-  const { notBeforeMs } = event.next;
+  const { notBeforeMs } = next;
   put(state, { ...ended, state: 'queued', ...(notBeforeMs === undefined ? {} : { notBeforeMs }) });
   offer(state, event.node);
 }
@@ -279,6 +299,7 @@ function settle(state: RunState, id: string, settled: SettledState, seq: number)
   const { index } = node;
   if (id === state.spec.rootId) state.rootLease = leaseOn(node) ?? state.rootLease;
   state.ready.delete(id);
+  state.open.delete(id);
   if (node.live !== undefined) {
     put(state, { ...node, state: 'canceled' });
   } else {
@@ -343,6 +364,7 @@ function emitCheckpoint(state: RunState, event: CheckpointEmitted, { seq, atMs }
     pending: NO_DELTA,
   };
   state.reasonCodes = event.reasonCodes;
+  if (event.node !== undefined) spokenOf(state, event.node);
   if (event.checkpoint !== 'decision-needed') return;
   const { blocks = 'run', binds = '', node } = event;
   state.decisions.set(seq, {
@@ -357,6 +379,12 @@ function emitCheckpoint(state: RunState, event: CheckpointEmitted, { seq, atMs }
     put(state, { ...requireNode(state, node), gate: seq });
     state.ready.delete(node);
   }
+}
+
+/** A composite that nobody starts has begun with its first checkpoint. */
+function spokenOf(state: RunState, id: string): void {
+  const node = state.nodes.get(id);
+  if (node?.spec.kind === 'composite' && !node.begun) put(state, { ...node, begun: true });
 }
 
 function approve(state: RunState, checkpoint: number): void {

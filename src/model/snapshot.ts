@@ -4,10 +4,10 @@ import { emptyState, type Decision, type Node, type RunState, type SettledNode }
 import type { Table } from './table.ts';
 
 /** Raised when the meaning of a snapshot changes: older ones are then ignored, and the events folded again. */
-const SNAPSHOT_FORMAT = 2;
+const SNAPSHOT_FORMAT = 3;
 
 export function encodeSnapshot(state: RunState): string {
-  const { nodes, settled, ready, live, dependents, decisions, fresh: _, ...head } = state;
+  const { nodes, settled, ready, live, open, dependents, decisions, fresh: _, ...head } = state;
   return JSON.stringify({
     format: SNAPSHOT_FORMAT,
     head,
@@ -19,6 +19,7 @@ export function encodeSnapshot(state: RunState): string {
     }),
     ready: [...ready.keys()],
     live: [...live.keys()],
+    open: [...open.keys()],
     dependents: [...dependents.keys()].map((id) => [id, dependents.get(id)]),
     decisions: valuesOf(decisions),
   });
@@ -46,6 +47,7 @@ export function decodeSnapshot(text: string): RunState | undefined {
   }
   for (const id of stored['ready'] as string[]) state.ready.set(id, true);
   for (const id of stored['live'] as string[]) state.live.set(id, true);
+  for (const id of stored['open'] as string[]) state.open.set(id, true);
   for (const [id, waiting] of stored['dependents'] as unknown as [string, string[]][])
     state.dependents.set(id, waiting);
   for (const decision of stored['decisions'] as unknown as Decision[])

@@ -1,6 +1,6 @@
 import type { Lease } from './events.ts';
 import type { NodeSpec, NodeState, SettledState, ArtifactsDelta, AttemptOutcome } from './node.ts';
-import { isPlan, NO_DELTA } from './node.ts';
+import { isExternal, isPlan, NO_DELTA } from './node.ts';
 import type { Fingerprint, RunSpec } from './run-spec.ts';
 import type { Limits } from './budget.ts';
 import { Overlay, type Table } from './table.ts';
@@ -43,6 +43,8 @@ export interface Node {
   /** Sequence number of the open or approved decision about this node's arguments. */
   readonly gate?: number;
   readonly begun: boolean;
+  /** When it was handed over to its executor, milliseconds since 1970. */
+  readonly handedOverAtMs?: number;
   readonly children: number;
   readonly childrenSettled: number;
   readonly childrenFailed: number;
@@ -90,6 +92,8 @@ export interface RunState {
   ready: Table<string, true>;
   /** Nodes with a live attempt. */
   live: Table<string, true>;
+  /** External composites that run until a command settles them: handed over, or without an executor. */
+  open: Table<string, true>;
   /** Node id → nodes waiting for it. */
   dependents: Table<string, readonly string[]>;
   decisions: Table<number, Decision>;
@@ -100,7 +104,7 @@ export interface RunState {
   reasonCodes: readonly string[];
   checkpoints: CheckpointTally;
   /**
-   * Nodes that became ready, plans that opened or lost their last open decision, and nodes that went with their parent,
+   * Nodes that became ready, composites that opened or plans that lost their last open decision, and nodes that went with their parent,
    * since the engine last looked; not part of the run's truth.
    */
   fresh: string[];
@@ -142,6 +146,7 @@ export function emptyState(id: string): RunState {
     settled: new Map(),
     ready: new Map(),
     live: new Map(),
+    open: new Map(),
     dependents: new Map(),
     decisions: new Map(),
     openDecisions: 0,
@@ -161,6 +166,7 @@ export function fork(state: RunState): RunState {
     settled: new Overlay(state.settled),
     ready: new Overlay(state.ready),
     live: new Overlay(state.live),
+    open: new Overlay(state.open),
     dependents: new Overlay(state.dependents),
     decisions: new Overlay(state.decisions),
     fresh: [],
@@ -196,14 +202,28 @@ export function isTicking(state: RunState): boolean {
   if (state.standing.phase !== 'running') return false;
   const root = state.nodes.get(state.spec.rootId);
   if (root === undefined) return false;
-  const external = root.spec.kind === 'composite' && !isPlan(root.spec);
-  return external || root.lease !== undefined;
+  return isExternal(root.spec) || root.lease !== undefined;
 }
 
 /** Usage at an instant: what is recorded and the running time since the last event. */
 export function usageAt(state: RunState, nowMs: number): Usage {
   if (!isTicking(state)) return state.used;
   return addUsage(state.used, { wallMs: Math.max(0, nowMs - state.lastAtMs) });
+}
+
+/**
+ * When the time of an open node is up, by its own limit or the run's, milliseconds since 1970; undefined: never. While
+ * the run is held the run's part of it moves on.
+ */
+export function deadlineOf(state: RunState, { spec, handedOverAtMs }: Node): number | undefined {
+  if (state.standing.phase === 'queued') return undefined;
+  const { timeoutMs } = spec;
+  const own = timeoutMs === undefined || handedOverAtMs === undefined ? Infinity : handedOverAtMs + timeoutMs;
+  const { wallMs = 0 } = state.limits;
+  // One more than the limit: only then it is exceeded.
+  const runs = wallMs > 0 ? state.lastAtMs + Math.max(0, wallMs - state.used.wallMs) + 1 : Infinity;
+  const first = Math.min(own, runs);
+  return first === Infinity ? undefined : first;
 }
 
 /** Whether the node waits for a decision that is not approved. */
@@ -220,7 +240,7 @@ export function awaitsDecision(state: RunState, node: Node): boolean {
   if (isGated(state, node)) return true;
   const { id } = node.spec;
   if (state.openDecisions === 0 || id === state.spec.rootId || !isPlan(node.spec)) return false;
-  for (const table of [state.ready, state.live])
+  for (const table of [state.ready, state.live, state.open])
     for (const key of table.keys()) if (leaseOwner(state, key) === id) return false;
   if (isUndecided(state, node)) return true;
   for (const key of state.nodes.keys()) {

@@ -420,6 +420,7 @@ function comparable(body: string): string {
     settled: inFours(parsed['settled']),
     ready: sorted(parsed['ready']),
     live: sorted(parsed['live']),
+    open: sorted(parsed['open']),
     dependents: sorted(parsed['dependents']),
     decisions: sorted(parsed['decisions']),
   });

@@ -17,7 +17,9 @@ interface Shape {
   readonly after: 'none' | 'progress' | 'decision-needed';
   readonly retries: number;
   readonly onFailure: 'fail' | 'hold';
-  readonly onInterrupt: 'rerun' | 'block';
+  readonly onInterrupt: 'rerun' | 'block' | 'fail';
+  readonly begins: boolean;
+  readonly timed: boolean;
   readonly keyed: boolean;
   readonly reserveTokens: number;
   readonly maxParallel: number;
@@ -37,7 +39,9 @@ function shape(depth: number): fc.Arbitrary<Shape> {
     after: fc.constantFrom('none', 'progress', 'progress', 'decision-needed'),
     retries: fc.nat(2),
     onFailure: fc.constantFrom('fail', 'hold'),
-    onInterrupt: fc.constantFrom('rerun', 'block'),
+    onInterrupt: fc.constantFrom('rerun', 'block', 'rerun', 'block', 'fail'),
+    begins: often(false),
+    timed: often(false),
     keyed: fc.boolean(),
     reserveTokens: fc.constantFrom(0, 0, 7),
     maxParallel: fc.integer({ min: 1, max: 3 }),
@@ -66,19 +70,37 @@ function build(shapes: readonly Shape[], prefix: string): NodeSpec[] {
       ...(from.keyed ? { key: `step:${id}` } : {}),
     };
     if (from.kind === 'plan')
-      return { ...common, kind: 'composite', drive: 'plan', maxParallel: from.maxParallel };
+      return {
+        ...common,
+        kind: 'composite',
+        drive: 'plan',
+        maxParallel: from.maxParallel,
+        ...(from.begins ? { before: BEFORE } : {}),
+      };
     return {
       ...common,
       kind: from.kind === 'external' ? 'composite' : 'atomic',
       ...(from.executor ? { executor: 'x', input: { n: at } } : {}),
-      ...(from.approval ? { approval: 'before' } : {}),
-      ...(from.retries > 0 ? { retry: { max: from.retries, backoffMs: 100, capMs: 1000 } } : {}),
+      ...(from.approval && (from.executor || from.kind === 'atomic') ? { approval: 'before' } : {}),
+      ...(from.begins ? { before: BEFORE } : {}),
+      ...(from.kind === 'external' && from.timed ? { timeoutMs: 500 } : {}),
+      ...(from.retries > 0
+        ? {
+            retry: {
+              max: from.retries,
+              backoffMs: 100,
+              capMs: 1000,
+              ...(from.timed ? { only: 'retryable' } : {}),
+            },
+          }
+        : {}),
       ...(from.reserveTokens > 0 ? { reserve: { tokens: from.reserveTokens, toolCalls: 1 } } : {}),
       onFailure: from.onFailure,
       onInterrupt: from.onInterrupt,
     };
   });
 }
+const BEFORE = { type: 'progress', summary: 'here it begins' } as const;
 const PROGRESS = {
   type: 'progress',
   summary: 'one more',
@@ -190,6 +212,10 @@ const move = fc.record({
         'hold' as const,
         'record' as const,
         'add' as const,
+        'again' as const,
+        'reject' as const,
+        'ask' as const,
+        'expire' as const,
         'create' as const,
       ),
     },
@@ -212,6 +238,7 @@ const move = fc.record({
     'timed_out',
     'canceled',
     'over_budget',
+    'accepted',
   ),
   usage,
   limits,
@@ -227,6 +254,8 @@ export const anyMoves: fc.Arbitrary<readonly Move[]> = fc.array(move, {
   maxLength: 60,
   size: 'max',
 });
+
+const FACTS = [{ name: 'said', data: null }] as const;
 
 /** The command a move stands for in this state; undefined: encode and decode the state instead. */
 export function commandOf(
@@ -296,7 +325,13 @@ export function commandOf(
     case 'charge':
       return { type: 'charge', ...attempt(), usage: from.usage };
     case 'finish':
-      return { type: 'finish', ...attempt(), outcome: from.outcome as 'succeeded', usage: from.usage };
+      return {
+        type: 'finish',
+        ...attempt(),
+        outcome: from.outcome as 'succeeded',
+        usage: from.usage,
+        ...(from.outcome === 'failed' ? { error: { code: 'E', message: 'no', retryable: from.flag } } : {}),
+      };
     case 'interrupt':
       return {
         type: 'interrupt',
@@ -338,11 +373,41 @@ export function commandOf(
       return { type: 'pause', by };
     case 'hold':
       return { type: 'hold', hold: from.flag ? 'budget' : 'error', summary: 'stop', reasonCodes: [] };
+    case 'reject': {
+      const node = among(state.ready.keys());
+      const error = { code: 'E_DENIED', message: 'not allowed' };
+      return { type: 'reject', node, epoch: epoch(node), error, facts: FACTS };
+    }
+    case 'ask': {
+      const node = among(state.ready.keys());
+      return {
+        type: 'ask',
+        node,
+        epoch: epoch(node),
+        summary: 'may it?',
+        instructions: 'look',
+        facts: FACTS,
+      };
+    }
+    case 'expire':
+      return { type: 'expire', node: among(state.open.keys()) };
+    case 'again': {
+      const { spec, parent } = state.nodes.get(among(state.nodes.keys())) ?? {};
+      if (spec === undefined || parent === undefined) return { type: 'record', name: 'nothing', data: null };
+      const changed = from.flag ? {} : { input: 'another' };
+      return { type: 'add_nodes', parent, nodes: [{ ...spec, ...changed }], facts: FACTS };
+    }
     case 'record':
       return { type: 'record', name: 'note', data: { pick } };
     case 'add': {
       const composites = known.filter((id) => state.nodes.get(id)?.spec.kind === 'composite');
-      return { type: 'add_nodes', parent: among(composites), nodes: build(from.nodes, `a${serial}.`) };
+      return {
+        type: 'add_nodes',
+        parent: among(composites),
+        nodes: build(from.nodes, `a${serial}.`),
+        below: below(from.nodes, `a${serial}.`),
+        facts: FACTS,
+      };
     }
   }
 }

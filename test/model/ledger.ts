@@ -18,6 +18,7 @@ interface Entry {
   settled?: SettledState;
   /** Its composite ended while an attempt was live. */
   leftover: boolean;
+  handedOver?: boolean;
   live?: { attempt: number; reserved: Usage; charged: Sums };
   outcomes: AttemptOutcome[];
   attempts: number;
@@ -123,11 +124,20 @@ export class Ledger {
           );
           this.used[key] += event.usage[key] - live.charged[key];
         }
-        if (entry.leftover || event.next.state !== 'queued') {
-          const settled = entry.leftover || event.next.state === 'queued' ? 'canceled' : event.next.state;
+        const { next } = event;
+        if (next.state === 'running') {
+          assert.ok(isExternal(entry.spec), 'only what is settled from outside is handed over');
+          assert.equal(event.outcome, 'accepted');
+        }
+        const goesOn = next.state === 'queued' || next.state === 'running';
+        if (entry.leftover || !goesOn) {
+          const settled = entry.leftover || goesOn ? 'canceled' : next.state;
           entry.leftover = false;
           this.#settle(event.node, settled);
-        } else if (this.#owner(event.node) === event.node) entry.lease = false;
+        } else {
+          entry.handedOver = next.state === 'running';
+          if (this.#owner(event.node) === event.node) entry.lease = false;
+        }
         return;
       }
       case 'node_settled':
@@ -167,6 +177,7 @@ export class Ledger {
     assert.equal(entry.settled, undefined, 'settled nodes do not start');
     assert.equal(entry.leftover, false);
     assert.equal(isPlan(entry.spec), false, 'a plan is not an effect');
+    assert.equal(this.#isOpen(entry), false, 'what runs by itself is not started');
     assert.equal(event.attempt, entry.attempts + 1, 'I5: no attempt is skipped');
     assert.equal(entry.outcomes.length, entry.attempts, 'I5: every attempt before has its outcome on record');
     const owner = this.#get(this.#owner(event.node));
@@ -237,6 +248,10 @@ export class Ledger {
       sorted(state.ready.keys()),
       sorted(entries.filter(([, entry]) => this.#isReady(entry)).map(([id]) => id)),
     );
+    assert.deepEqual(
+      sorted(state.open.keys()),
+      sorted(entries.filter(([, entry]) => this.#isOpen(entry)).map(([id]) => id)),
+    );
     for (const [id, entry] of entries) this.#compareNode(state, id, entry);
     this.#expectProgress(state);
   }
@@ -288,8 +303,16 @@ export class Ledger {
 
   #isReady(entry: Entry): boolean {
     if (isPlan(entry.spec) || entry.settled !== undefined || entry.live !== undefined) return false;
+    if (isExternal(entry.spec) && (entry.spec.executor === undefined || entry.handedOver === true))
+      return false;
     if (entry.gate !== undefined && this.decisions.get(entry.gate)?.approved === false) return false;
     return this.#waiting(entry) === 0;
+  }
+
+  /** Runs until it is settled from outside: handed over, or with nobody to hand it over to. */
+  #isOpen(entry: Entry): boolean {
+    if (!isExternal(entry.spec) || entry.settled !== undefined) return false;
+    return entry.handedOver === true || (entry.spec.executor === undefined && this.#waiting(entry) === 0);
   }
 
   #waiting(entry: Entry): number {
@@ -365,6 +388,9 @@ export class Ledger {
 
 function isPlan(spec: NodeSpec): boolean {
   return spec.kind === 'composite' && spec.drive === 'plan';
+}
+function isExternal(spec: NodeSpec): boolean {
+  return spec.kind === 'composite' && spec.drive !== 'plan';
 }
 function zero(): Sums {
   return { wallMs: 0, steps: 0, retries: 0, toolCalls: 0, tokens: 0, costMicros: 0 };

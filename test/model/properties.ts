@@ -196,7 +196,7 @@ export function modelReach(): void {
   test('random moves do get far: the properties are not about refusals', () => {
     const reached = new Map<string, number>();
     const count = (word: string): unknown => reached.set(word, (reached.get(word) ?? 0) + 1);
-    for (const [plan, moves] of fc.sample(fc.tuple(anyPlan, anyMoves), { numRuns: 400, seed: 7 })) {
+    for (const [plan, moves] of fc.sample(fc.tuple(anyPlan, anyMoves), { numRuns: 500, seed: 7 })) {
       for (const { event } of trial(plan, moves).events) {
         count(event.type);
         if (event.type === 'phase_changed') count(event.to.phase === 'held' ? event.to.hold : event.to.phase);
@@ -213,7 +213,7 @@ export function modelReach(): void {
       'error',
       'outcome_unknown',
     ];
-    const outcomes = ['timed_out', 'over_budget', 'not_started', 'unknown'];
+    const outcomes = ['timed_out', 'over_budget', 'not_started', 'unknown', 'accepted'];
     const events = [
       'usage_charged',
       'key_recorded',

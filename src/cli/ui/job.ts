@@ -187,6 +187,7 @@ export function stepState({ state, awaitsApproval, lastOutcome }: StepView): {
   switch (lastOutcome) {
     case undefined:
     case 'succeeded':
+    case 'accepted':
     case 'not_started':
       return { text: state, style: 'dim' };
     case 'failed':

@@ -1,7 +1,7 @@
 import { canonicalJson } from '../canonical.ts';
 import type { AttemptRef, Command } from '../commands.ts';
-import type { Lease, NextState } from '../events.ts';
-import { isPlan, type AttemptOutcome, type NodeSpec } from '../node.ts';
+import type { AttemptError, Lease, NextState } from '../events.ts';
+import { hasAttempts, isExternal, type AttemptOutcome, type NodeSpec } from '../node.ts';
 import {
   isGated,
   isUndecided,
@@ -20,11 +20,12 @@ import {
   declaredCheckpoint,
   fitSummary,
   holdForBudget,
+  isApproved,
 } from './checkpoint.ts';
 import { conclude } from './conclude.ts';
 import { expire } from './lease.ts';
 import { holdIfPossible, standingText } from './control.ts';
-import { refuse, type Draft } from './draft.ts';
+import { recordFacts, refuse, type Draft } from './draft.ts';
 
 type Start = Extract<Command, { type: 'start' }>;
 type Finish = Extract<Command, { type: 'finish' }>;
@@ -43,11 +44,15 @@ export function startAttempt(draft: Draft, command: Start): void {
       node: spec.id,
     });
   }
-  const hash = argumentsHash(draft, spec);
-  if (!approved(draft, node, hash)) return;
+  recordFacts(draft, command.facts);
+  const hash = argumentsHash(draft.ctx.sha256, spec);
+  if (!approved(draft, node)) return;
   const reserved = addUsage(NO_USAGE, { steps: 1, ...spec.reserve, ...(node.ran > 0 ? { retries: 1 } : {}) });
   const over = budgetViolations(draft, reserved); // I7
   if (over.length > 0) return holdForBudget(draft, over);
+  // The root's own was emitted when the run began.
+  if (node.attempt === 0 && spec.before !== undefined && spec.id !== state.spec.rootId)
+    declaredCheckpoint(draft, spec, spec.before);
   const attempt = node.attempt + 1;
   draft.emit({
     type: 'attempt_started',
@@ -62,13 +67,16 @@ export function startAttempt(draft: Draft, command: Start): void {
   });
 }
 
-function startable(state: RunState, id: string): Node {
+/** The node, if the state of the run allows it to start. */
+export function startable(state: RunState, id: string): Node {
   const node = state.nodes.get(id);
   if (node === undefined || node.state === 'canceled') {
     refuse('E_INVALID_STATE_TRANSITION', `node '${id}' of ${state.id} is settled or unknown`, { node: id });
   }
-  if (isPlan(node.spec))
-    refuse('E_INVALID_STATE_TRANSITION', `node '${id}' is a plan: its children are started`, { node: id });
+  if (!hasAttempts(node.spec) || state.open.has(id)) {
+    const why = hasAttempts(node.spec) ? 'is handed over' : 'has no attempts: its children are started';
+    refuse('E_INVALID_STATE_TRANSITION', `node '${id}' ${why}`, { node: id });
+  }
   if (state.standing.phase !== 'running') {
     refuse(
       'E_INVALID_STATE_TRANSITION',
@@ -114,7 +122,7 @@ function leaseForStart(draft: Draft, node: Node, command: Start): { epoch: numbe
 }
 
 /** Fencing (I4): a write counts only under the current lease of the node's owner. */
-function requireEpoch(state: RunState, id: string, epoch: number): void {
+export function requireEpoch(state: RunState, id: string, epoch: number): void {
   const owner = state.nodes.get(leaseOwner(state, id));
   if (owner?.lease === undefined || owner.epoch !== epoch) leaseConflict(state, owner);
 }
@@ -132,7 +140,7 @@ function leaseConflict(state: RunState, owner: Node | undefined): never {
 }
 
 /** I8: decisions about the whole run, then the node's own. Opens the latter when there is none yet. */
-function approved(draft: Draft, node: Node, hash: string): boolean {
+function approved(draft: Draft, node: Node): boolean {
   const { state } = draft;
   if (state.openDecisions > 0) {
     for (const key of state.decisions.keys()) {
@@ -142,24 +150,35 @@ function approved(draft: Draft, node: Node, hash: string): boolean {
   }
   if (isGated(state, node)) requireApproval(state, node.gate ?? 0);
   const needed = node.spec.approval === 'before' || state.spec.constraints?.requireApproval === true;
-  if (!needed || (node.gate !== undefined && state.decisions.get(node.gate)?.binds === hash)) return true;
+  if (!needed) return true;
   const name = node.spec.name ?? node.spec.id;
-  checkpointNow(draft, {
-    type: 'decision-needed',
-    summary: fitSummary(`approval needed before '${name}' starts`),
-    requiredAction: {
-      kind: 'approval',
-      instructions: `approve the start of '${name}' with exactly its arguments`,
-    },
-    node: node.spec,
-    blocks: 'node',
-    binds: hash,
+  return !askBefore(draft, node, {
+    summary: `approval needed before '${name}' starts`,
+    instructions: `approve the start of '${name}' with exactly its arguments`,
   });
-  conclude(draft, node.parent);
-  return false;
 }
 
-function requireApproval(state: RunState, checkpoint: number): never {
+/** Opens the decision whether a node may start, unless it is approved with these very arguments. @returns whether. */
+export function askBefore(
+  draft: Draft,
+  node: Node,
+  words: { summary: string; instructions: string },
+): boolean {
+  const { state, ctx } = draft;
+  if (isApproved(state, node, ctx.sha256)) return false;
+  checkpointNow(draft, {
+    type: 'decision-needed',
+    summary: fitSummary(words.summary),
+    requiredAction: { kind: 'approval', instructions: words.instructions },
+    node: node.spec,
+    blocks: 'node',
+    binds: argumentsHash(ctx.sha256, node.spec),
+  });
+  conclude(draft, node.parent);
+  return true;
+}
+
+export function requireApproval(state: RunState, checkpoint: number): never {
   return refuse(
     'E_CHECKPOINT_APPROVAL_REQUIRED',
     `checkpoint cp_${checkpoint} of ${state.id} is not approved`,
@@ -189,14 +208,20 @@ export function finishAttempt(draft: Draft, command: Finish): void {
   const { state } = draft;
   const { node, live } = requireAttempt(state, command);
   const { spec } = node;
-  const outcome = command.outcome;
-  const next = nextAfter(draft, node, outcome);
+  const { outcome } = command;
+  if (outcome === 'accepted' && !isExternal(spec))
+    refuse('E_INVALID_INPUT_SCHEMA', `node '${spec.id}' is no composite that could be handed over`, {
+      node: spec.id,
+    });
+  const next = nextAfter(draft, node, command);
+  // Stopped with its worker, in the middle: whether it took effect is as unknown as after a crash (I5).
+  const isUnknown = outcome === 'canceled' && spec.onInterrupt !== 'rerun';
   const undecided = outcome === 'succeeded' && isUndecided(state, node);
   endAttempt(draft, node, live, {
     outcome,
     next,
-    usage: settledUsage(live, outcome === 'succeeded', command.usage),
-    command,
+    usage: settledUsage(live, outcome === 'succeeded' || outcome === 'accepted', command.usage),
+    command: isUnknown && next.state === 'failed' ? { error: unknownOutcome(STOPPED) } : command,
   });
   if (isTerminal(state.standing)) return; // a canceled run gets no checkpoint
   if (node.state === 'canceled') return conclude(draft, node.parent); // nor does a leftover, whatever became of it
@@ -208,14 +233,21 @@ export function finishAttempt(draft: Draft, command: Finish): void {
   const over = budgetViolations(draft);
   if (over.length > 0 && state.standing.phase === 'running') holdForBudget(draft, over);
   else if (outcome === 'over_budget') holdForBudget(draft, over.length > 0 ? over : ['usage']);
-  if ((outcome === 'failed' || outcome === 'timed_out') && spec.onFailure === 'hold' && !retries(node)) {
+  if (
+    (outcome === 'failed' || outcome === 'timed_out') &&
+    spec.onFailure === 'hold' &&
+    !retries(node, command)
+  ) {
     holdForFailure(draft, spec, command);
   }
-  // Stopped with its worker, in the middle: whether it took effect is as unknown as after a crash (I5).
-  if (outcome === 'canceled' && spec.onInterrupt !== 'rerun') {
-    holdForUnknown(draft, spec, 'it was stopped before it ended');
-  }
+  if (isUnknown && spec.onInterrupt !== 'fail') holdForUnknown(draft, spec, STOPPED);
   conclude(draft, node.parent);
+}
+
+/** Ends the live attempt of an external composite that is known to have been taken over. */
+export function handOver(draft: Draft, node: Node, live: LiveAttempt): void {
+  const usage = settledUsage(live, true, {});
+  endAttempt(draft, node, live, { outcome: 'accepted', next: { state: 'running' }, usage, command: {} });
 }
 
 function holdForFailure(draft: Draft, spec: NodeSpec, command: Finish): void {
@@ -244,18 +276,25 @@ export function interruptAttempt(draft: Draft, command: Extract<Command, { type:
   const { spec } = node;
   const { found, reason } = command;
   const canceled = node.state === 'canceled';
+  const fails = found === 'unknown' && spec.onInterrupt === 'fail';
   const usage = found === 'not_started' ? live.charged : settledUsage(live, false, {});
   endAttempt(draft, node, live, {
     outcome: found,
-    next: canceled ? { state: 'canceled' } : { state: 'queued' },
+    next: { state: canceled ? 'canceled' : fails ? 'failed' : 'queued' },
     usage,
     command: {
-      error: { code: found === 'unknown' ? 'E_OUTCOME_UNKNOWN' : 'E_LEASE_CONFLICT', message: reason },
+      error: found === 'unknown' ? unknownOutcome(reason) : { code: 'E_LEASE_CONFLICT', message: reason },
     },
   });
-  if (canceled || found === 'not_started' || spec.onInterrupt === 'rerun')
+  if (canceled || fails || found === 'not_started' || spec.onInterrupt === 'rerun')
     return conclude(draft, node.parent);
   holdForUnknown(draft, spec, reason);
+}
+
+const STOPPED = 'it was stopped before it ended';
+
+function unknownOutcome(message: string): AttemptError {
+  return { code: 'E_OUTCOME_UNKNOWN', message };
 }
 
 function holdForUnknown(draft: Draft, spec: NodeSpec, reason: string): void {
@@ -319,21 +358,25 @@ function settledUsage(live: LiveAttempt, succeeded: boolean, reported: Partial<U
   });
 }
 
-function retries(node: Node): boolean {
-  return node.failures < (node.spec.retry?.max ?? 0);
+function retries({ failures, spec: { retry } }: Node, { error }: Pick<Finish, 'error'>): boolean {
+  if (retry?.only === 'retryable' && error?.retryable !== true) return false;
+  return failures < (retry?.max ?? 0);
 }
 
-function nextAfter(draft: Draft, node: Node, outcome: Finish['outcome']): NextState {
+function nextAfter(draft: Draft, node: Node, command: Finish): NextState {
   if (node.state === 'canceled') return { state: 'canceled' };
-  switch (outcome) {
+  switch (command.outcome) {
     case 'succeeded':
       return { state: 'succeeded' };
-    case 'canceled': // stopped with its worker, not with the run: it will be started again
+    case 'accepted':
+      return { state: 'running' };
+    case 'canceled': // stopped with its worker, not with the run: it will be started again, if it may be
+      return { state: node.spec.onInterrupt === 'fail' ? 'failed' : 'queued' };
     case 'over_budget':
       return { state: 'queued' };
     case 'failed':
     case 'timed_out':
-      if (retries(node))
+      if (retries(node, command))
         return { state: 'queued', notBeforeMs: draft.ctx.nowMs + retryDelayMs(node, draft.ctx.random) };
       return { state: node.spec.onFailure === 'hold' ? 'queued' : 'failed' };
   }

@@ -1,10 +1,10 @@
 import { violations, violationText } from '../budget.ts';
-import { canonicalJson } from '../canonical.ts';
+import { canonicalJson, type Sha256 } from '../canonical.ts';
 import type { CheckpointEmitted } from '../events.ts';
 import type { Json } from '../json.ts';
 import { mergeDelta } from '../evolve.ts';
 import { NO_DELTA, type ArtifactsDelta, type CheckpointSpec, type NodeSpec } from '../node.ts';
-import { usageAt, type Decision } from '../state.ts';
+import { usageAt, type Decision, type Node, type RunState } from '../state.ts';
 import type { Standing } from '../transitions.ts';
 import { addUsage } from '../usage.ts';
 import type { Draft } from './draft.ts';
@@ -97,8 +97,14 @@ function argumentsOf(spec: NodeSpec): { id: string; executor: string | null; inp
 }
 
 /** SHA-256 of what an attempt will be started with; recorded with its intent and bound by approvals (I5, I8). */
-export function argumentsHash(draft: Draft, spec: NodeSpec): string {
-  return draft.ctx.sha256(canonicalJson(argumentsOf(spec)));
+export function argumentsHash(sha256: Sha256, spec: NodeSpec): string {
+  return sha256(canonicalJson(argumentsOf(spec)));
+}
+
+/** Whether the node's own decision is approved, and about the arguments that it has (I8). */
+export function isApproved(state: RunState, { gate, spec }: Node, sha256: Sha256): boolean {
+  const decision = gate === undefined ? undefined : state.decisions.get(gate);
+  return decision?.approved === true && decision.binds === argumentsHash(sha256, spec);
 }
 
 /** The checkpoint a node declares, with what its attempt found out. */

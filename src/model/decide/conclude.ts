@@ -1,5 +1,5 @@
 import { isReleased } from '../evolve.ts';
-import { isPlan, NO_DELTA } from '../node.ts';
+import { hasAttempts, isExternal, isPlan, NO_DELTA } from '../node.ts';
 import { leaseOwner } from '../state.ts';
 import type { Standing } from '../transitions.ts';
 import { checkpointNow, declaredCheckpoint } from './checkpoint.ts';
@@ -15,6 +15,7 @@ export function conclude(draft: Draft, at: string | undefined): void {
   // Plans that were opened, or whose last decision was approved, by what this draft emitted; more may follow from each.
   for (let next = 0; next < state.fresh.length; next += 1) {
     const id = state.fresh[next] ?? '';
+    announce(draft, id);
     // A plan below nobody's lease may still be filled: it is looked at when it is claimed.
     if (leaseOwner(state, id) !== id || state.nodes.get(id)?.begun === true) settleUp(draft, id);
   }
@@ -25,8 +26,21 @@ export function conclude(draft: Draft, at: string | undefined): void {
 /** The same for every plan of the run, innermost first: while it was held nothing was concluded. */
 export function concludeAll(draft: Draft): void {
   const { state } = draft;
-  for (const id of [...state.nodes.keys()].toReversed()) settlePlan(draft, id);
+  for (const id of [...state.nodes.keys()].toReversed()) {
+    announce(draft, id);
+    settlePlan(draft, id);
+  }
   conclude(draft, undefined);
+}
+
+/** The checkpoint with which a composite that nobody starts or claims begins: once, when its needs are met. */
+function announce(draft: Draft, id: string): void {
+  const { state } = draft;
+  const node = state.nodes.get(id);
+  if (node?.spec.before === undefined || node.begun || node.waiting > 0 || id === state.spec.rootId) return;
+  if (state.standing.phase !== 'running' || hasAttempts(node.spec)) return;
+  if (isPlan(node.spec) && leaseOwner(state, id) === id) return; // its claim says so
+  declaredCheckpoint(draft, node.spec, node.spec.before);
 }
 
 function settleUp(draft: Draft, at: string | undefined): void {
@@ -93,8 +107,8 @@ function requiredCheckpointsMet(draft: Draft): boolean {
 
 function holdForDecision(draft: Draft): void {
   const { state } = draft;
-  if (state.openDecisions === 0 || state.ready.size > 0 || state.live.size > 0) return;
+  if (state.openDecisions === 0 || state.ready.size > 0 || state.live.size > 0 || state.open.size > 0) return;
   const root = state.nodes.get(state.spec.rootId);
-  if (root === undefined || (root.spec.kind === 'composite' && !isPlan(root.spec))) return;
+  if (root === undefined || isExternal(root.spec)) return;
   draft.emit({ type: 'phase_changed', from: state.standing, to: { phase: 'held', hold: 'decision' } });
 }

@@ -1,7 +1,7 @@
 import type { Context } from '../commands.ts';
 import type { ErrorCode, Refusal } from '../errors.ts';
 import { evolve } from '../evolve.ts';
-import type { RecordedEvent, RunEvent } from '../events.ts';
+import type { Fact, RecordedEvent, RunEvent } from '../events.ts';
 import { fork, type RunState } from '../state.ts';
 
 /** A decision being made: each event is applied to a fork, so that the next one is decided on what it left. */
@@ -21,6 +21,11 @@ export class Draft {
     this.events.push(recorded);
     evolve(this.state, recorded);
   }
+}
+
+export function recordFacts(draft: Draft, facts: readonly Fact[] = []): void {
+  for (const { name, node, data } of facts)
+    draft.emit({ type: 'fact_recorded', name, data, ...(node === undefined ? {} : { node }) });
 }
 
 /** Thrown inside `decide` only, and turned into its answer there. */

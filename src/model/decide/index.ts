@@ -6,13 +6,16 @@ import { isFromOutside, type Command, type Context } from '../commands.ts';
 import { unreachable, type Refusal } from '../errors.ts';
 import type { RecordedEvent } from '../events.ts';
 import type { RunState } from '../state.ts';
+import { askAboutNode, rejectNode } from './admission.ts';
 import { chargeAttempt, finishAttempt, interruptAttempt, startAttempt } from './attempt.ts';
 
 import { cancel, holdRun, pause } from './control.ts';
-import { addNodes, create, importRun, settleNode } from './create.ts';
+import { create, importRun } from './create.ts';
 import { approve, emitCheckpoint } from './decision.ts';
-import { Draft, refuse, Refused } from './draft.ts';
+import { Draft, recordFacts, refuse, Refused } from './draft.ts';
 import { claim, expireDead, release } from './lease.ts';
+import { addNodes } from './nodes.ts';
+import { expireNode, settleNode } from './settle.ts';
 
 export type Decided =
   | { readonly ok: true; readonly events: readonly RecordedEvent[] }
@@ -45,6 +48,10 @@ function carryOut(draft: Draft, command: Command): void {
       return release(draft, command);
     case 'start':
       return startAttempt(draft, command);
+    case 'reject':
+      return rejectNode(draft, command);
+    case 'ask':
+      return askAboutNode(draft, command);
     case 'charge':
       return chargeAttempt(draft, command);
     case 'finish':
@@ -63,10 +70,10 @@ function carryOut(draft: Draft, command: Command): void {
       return cancel(draft, command);
     case 'hold':
       return holdRun(draft, command);
-    case 'record': {
-      const { name, node, data } = command;
-      return draft.emit({ type: 'fact_recorded', name, data, ...(node === undefined ? {} : { node }) });
-    }
+    case 'expire':
+      return expireNode(draft, command);
+    case 'record':
+      return recordFacts(draft, [command]);
     default:
       return unreachable(command);
   }

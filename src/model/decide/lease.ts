@@ -1,6 +1,7 @@
 import type { Limits } from '../budget.ts';
 import type { Command, Resume } from '../commands.ts';
 import type { Lease } from '../events.ts';
+import { isPlan } from '../node.ts';
 import type { Fingerprint } from '../run-spec.ts';
 import { firstOpenDecision, isTicking, leaseOn, leaseOwner, type Node, type RunState } from '../state.ts';
 import { isTerminal } from '../transitions.ts';
@@ -26,11 +27,18 @@ export function claim(draft: Draft, command: Claim): void {
       node: command.node,
     });
   }
+  if (!isRoot && state.open.has(command.node)) {
+    refuse('E_INVALID_STATE_TRANSITION', `node '${command.node}' runs without a worker until it is settled`, {
+      node: command.node,
+    });
+  }
   if (node !== undefined) expirePrevious(draft, node, command);
   if (isRoot && state.standing.phase === 'held' && command.resume === undefined)
     refuseStanding(state, 'running');
   if (isRoot && !environmentFits(draft, command)) return;
   if (isRoot) enter(draft, command);
+  else if (node?.begun === false && isPlan(node.spec) && node.spec.before !== undefined)
+    declaredCheckpoint(draft, node.spec, node.spec.before);
   if (node === undefined) return conclude(draft, undefined); // the root settled while the run was held: now the run ends too
   const { worker, leaseId, ttlMs } = command.claimant;
   const lease: Lease = { worker, leaseId, epoch: node.epoch + 1 };

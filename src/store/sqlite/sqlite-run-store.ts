@@ -353,7 +353,10 @@ export class SqliteRunStore implements RunStore {
   }
 
   /** Of a commit that was not written: whether it fits in every other respect. */
-  #isOnlyAliasTaken({ runId, expectedVersion, expectedHash, work, aliases = [] }: Commit, run?: NoRow): boolean {
+  #isOnlyAliasTaken(
+    { runId, expectedVersion, expectedHash, work, aliases = [] }: Commit,
+    run?: NoRow,
+  ): boolean {
     if (aliases.length === 0 || (run === undefined) !== (expectedVersion === 0)) return false;
     if (run !== undefined) {
       const { hash } = this.#db.get('head', { id: runId }) as HeadRow;
