@@ -83,6 +83,14 @@ export class Lab {
     return key;
   }
 
+  /** Lets time pass, a second at a time, until it holds. */
+  passing(holds: () => Promise<boolean>, what: string): Promise<void> {
+    return this.clock.until(async () => {
+      await this.clock.advance(1000);
+      return holds();
+    }, what);
+  }
+
   async close(): Promise<void> {
     for (const stop of this.#stops) stop.abort();
     const ended = new Set<Promise<unknown>>();

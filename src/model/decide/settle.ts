@@ -38,8 +38,10 @@ export function settleNode(draft: Draft, command: Extract<Command, { type: 'sett
     if (node.spec.after !== undefined) declaredCheckpoint(draft, node.spec, node.spec.after);
     if (node.spec.key !== undefined) draft.emit({ type: 'key_recorded', node: id, key: node.spec.key });
   }
-  // Only a running run ends by its root; a held one must be resumed or canceled first.
-  if (external && id === state.spec.rootId && state.standing.phase !== 'running')
+  // Only a running run ends by its root; a held one must be resumed or canceled first. What was handed over has ended all
+  // the same, and is not told to come again: then its run ends once it is resumed.
+  const isOfHeld = external && id === state.spec.rootId && state.standing.phase !== 'running';
+  if (isOfHeld && (node.spec.executor === undefined || settled.state === 'canceled'))
     changeStanding(draft, { phase: settled.state });
   conclude(draft, node.parent);
 }
