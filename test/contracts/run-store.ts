@@ -26,6 +26,7 @@ export interface Draft {
   readonly types?: readonly string[];
   readonly work?: readonly WorkChange[];
   readonly snapshot?: string;
+  readonly aliases?: readonly string[];
   readonly head?: Partial<RunHead>;
 }
 
@@ -60,7 +61,17 @@ export function commitOf(run: string | RunHead, draft: Draft = {}): Commit {
     updatedAtMs: draft.head?.updatedAtMs ?? 1000 + version,
   };
   const snapshot = draft.snapshot === undefined ? {} : { snapshot: { version, body: draft.snapshot } };
-  return { runId, expectedVersion, expectedHash, events, head, work: draft.work ?? [], ...snapshot };
+  const aliases = draft.aliases === undefined ? {} : { aliases: draft.aliases };
+  return {
+    runId,
+    expectedVersion,
+    expectedHash,
+    events,
+    head,
+    work: draft.work ?? [],
+    ...snapshot,
+    ...aliases,
+  };
 }
 
 /** Commits, expects that to work, and gives the head. */
@@ -623,6 +634,99 @@ export function runStoreContract(name: string, open: () => Promise<RunStoreHarne
         expect(await ids({ tenant: 'b', phases: ['held'] })).toEqual([]);
         expect(await ids({ phases: [] })).toEqual([]);
         expect(await ids({ tenant: 'a', after: { createdAtMs: 4, no: 0 } })).toEqual(['3', '1']);
+      });
+    });
+
+    describe('aliases', () => {
+      test('find their run from every handle, from its creation and from later on', async () => {
+        const { store, another } = await harness();
+        const other = await another();
+        expect(await store.runOf('one')).toBeUndefined();
+        expect(await store.aliases('r')).toEqual([]);
+        const head = await put(store, 'r', { aliases: ['one', 'two'] });
+        await put(other, head, { aliases: ['Üb\u{1f600}r', 'ﬀ', 'one'] }); // its own again is no change
+        for (const handle of [store, other]) {
+          expect(await handle.runOf('one')).toBe('r');
+          expect(await handle.runOf('Üb\u{1f600}r')).toBe('r');
+          expect(await handle.runOf('ONE')).toBeUndefined();
+          expect(await handle.runOf('r')).toBeUndefined();
+          expect(await handle.aliases('r')).toEqual(['one', 'two', 'Üb\u{1f600}r', 'ﬀ']);
+        }
+      });
+
+      test('are unique: a commit with one that is taken is told so, and nothing of it is written', async () => {
+        const { store, another } = await harness();
+        const other = await another();
+        await put(store, 'r', { aliases: ['one'] });
+        const head = await put(other, 's', { aliases: ['two'] });
+        const taken = commitOf(head, { aliases: ['free', 'one'], work: [offer('a', 1)], snapshot: 'x' });
+        const fresh = commitOf('t', { aliases: ['two'] });
+        expect(await other.commit([taken, fresh, commitOf('u', { aliases: ['three'] })])).toEqual([
+          'alias_taken',
+          'alias_taken',
+          'ok',
+        ]);
+        expect(await store.head('s')).toEqual(head);
+        expect(await store.head('t')).toBeUndefined();
+        expect(await store.work('s')).toEqual([]);
+        expect(await store.load('s')).not.toHaveProperty('snapshot.body');
+        expect(await store.runOf('free')).toBeUndefined();
+        expect(await store.runOf('one')).toBe('r');
+        await put(store, head, { aliases: ['free'] });
+      });
+
+      test('within one batch the first one gets the name', async () => {
+        const { store } = await harness();
+        const commits = ['r', 's'].map((id) => commitOf(id, { aliases: ['one'] }));
+        expect(await store.commit(commits)).toEqual(['ok', 'alias_taken']);
+        expect(await store.runOf('one')).toBe('r');
+      });
+
+      test('a commit that does not fit anyway is a conflict, whatever its aliases', async () => {
+        const { store } = await harness();
+        await put(store, 'r', { aliases: ['one'] });
+        const head = await put(store, 's');
+        await put(store, head);
+        expect(
+          await store.commit([
+            commitOf(head, { aliases: ['one'] }),
+            commitOf('s', { aliases: ['one'] }),
+            commitOf({ ...head, id: 'nobody' }, { aliases: ['one'] }),
+          ]),
+        ).toEqual(['conflict', 'conflict', 'conflict']);
+      });
+
+      test('a commit without events replaces them, if it has a list of them', async () => {
+        const { store } = await harness();
+        const head = await put(store, 'r', { aliases: ['one', 'two'] });
+        await put(store, head, { bodies: [] });
+        expect(await store.aliases('r')).toEqual(['one', 'two']);
+        await put(store, head, { bodies: [], aliases: ['two', 'three'] });
+        expect(await store.aliases('r')).toEqual(['three', 'two']);
+        expect(await store.runOf('one')).toBeUndefined();
+      });
+
+      test('go with their run, and may then be another’s', async () => {
+        const { store, another } = await harness();
+        const other = await another();
+        await put(store, 'r', { aliases: ['one'] });
+        expect(await other.remove('r')).toBe(true);
+        expect(await store.runOf('one')).toBeUndefined();
+        await put(store, 's', { aliases: ['one'] });
+        expect(await other.runOf('one')).toBe('s');
+        expect(await other.aliases('s')).toEqual(['one']);
+      });
+
+      test('of many that want one name exactly one gets it', async () => {
+        const { store, another } = await harness();
+        const handles = [store, await another(), await another()];
+        const results = await Promise.all(
+          Array.from({ length: 12 }, (_, at) =>
+            (handles[at % 3] as RunStore).commit([commitOf(`r${at}`, { aliases: ['one'] })]),
+          ),
+        );
+        expect(results.flat().filter((result) => result === 'ok')).toHaveLength(1);
+        expect(results.flat().filter((result) => result === 'alias_taken')).toHaveLength(11);
       });
     });
 

@@ -68,7 +68,7 @@ class Case {
       ],
     });
     await engine.execute('free', { type: 'create', spec });
-    await engine.execute('r', { type: 'create', spec });
+    await engine.execute('r', { type: 'create', spec: { ...spec, addressable: true } });
     const claimant = { worker: 'w', leaseId: 'l', ttlMs: LEASE_MS };
     const { state } = await engine.execute('r', { type: 'claim', node: 'root', claimant });
     const { epoch } = state.nodes.get('root')!;
@@ -107,8 +107,8 @@ class Case {
   async kinds(): Promise<string[]> {
     return (await this.find()).map(({ kind, seq }) => (seq === undefined ? kind : `${kind}@${seq}`));
   }
-  repair(): ReturnType<typeof repairRun> {
-    return repairRun(this.store.runs, this.store.blobs, 'r', tools, Date.now() + LEASE_MS);
+  repair(runId = 'r'): ReturnType<typeof repairRun> {
+    return repairRun(this.store.runs, this.store.blobs, runId, tools, Date.now() + LEASE_MS);
   }
 }
 
@@ -223,6 +223,17 @@ describe('check and repair', () => {
       `insert into work (run_no, node, queue, due_ms, state, epoch) select no, 'z', queue, 1, 2, 0 from runs where id = 'r'`,
       ['work'],
     ],
+    ['a name by which it is not found', `delete from aliases where alias = 'b'`, ['alias']],
+    [
+      'a name by which it should not be found',
+      `insert into aliases (alias, run_no) values ('z', ${NO})`,
+      ['alias'],
+    ],
+    [
+      'a name that another run has',
+      `update aliases set run_no = (select no from runs where id = 'free') where alias = 'b'`,
+      ['alias'],
+    ],
   ];
   test.each(mendable)('found and mended: %s', async (_, sql, kinds) => {
     const one = await open();
@@ -231,6 +242,7 @@ describe('check and repair', () => {
     const [row] = await one.store.runs.work('r');
     one.damage(sql);
     expect((await one.find()).map(({ kind }) => kind)).toEqual(kinds);
+    if (sql.startsWith('update aliases')) await one.repair('free');
     expect(await one.repair()).toMatchObject({ mended: kinds, findings: [] });
     expect(await one.find()).toEqual([]);
     expect(await one.store.runs.head('r')).toEqual(head);
@@ -243,6 +255,7 @@ describe('check and repair', () => {
       leaseId: 'l',
       epoch: row!.epoch,
     });
+    expect(await one.store.runs.aliases('r')).toEqual(['a', 'b', 'root']);
     if (!kinds.includes('work')) expect(mended).toEqual(row); // a lease that is right is not touched
   });
 
