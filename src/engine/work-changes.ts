@@ -13,7 +13,6 @@ import type { WorkChange } from '../store/run-store.ts';
  */
 export function workChanges(events: readonly RecordedEvent[], state: RunState): readonly WorkChange[] {
   const changes: WorkChange[] = [];
-  const parked = isParked(state);
   for (const { event, atMs } of events) {
     switch (event.type) {
       case 'node_assigned':
@@ -25,14 +24,30 @@ export function workChanges(events: readonly RecordedEvent[], state: RunState): 
         break;
       case 'node_released':
         if (isIdle(state, event.node)) changes.push({ op: 'drop', node: event.node });
-        else changes.push({ op: 'unlease', node: event.node, dueMs: dueMs(state, event.node, atMs), parked });
+        else
+          changes.push({
+            op: 'unlease',
+            node: event.node,
+            dueMs: dueMs(state, event.node, atMs),
+            parked: isParked(state, event.node),
+          });
         break;
       case 'attempt_ended':
         if (!ownsRow(state, event.node)) break;
         if (event.next.state === 'queued')
-          changes.push({ op: 'unlease', node: event.node, dueMs: event.next.notBeforeMs ?? atMs, parked });
+          changes.push({
+            op: 'unlease',
+            node: event.node,
+            dueMs: event.next.notBeforeMs ?? atMs,
+            parked: isParked(state, event.node),
+          });
         else if (!isIdle(state, event.node))
-          changes.push({ op: 'unlease', node: event.node, dueMs: dueMs(state, event.node, atMs), parked });
+          changes.push({
+            op: 'unlease',
+            node: event.node,
+            dueMs: dueMs(state, event.node, atMs),
+            parked: isParked(state, event.node),
+          });
         else changes.push({ op: 'drop', node: event.node });
         break;
       case 'node_settled':
@@ -43,17 +58,17 @@ export function workChanges(events: readonly RecordedEvent[], state: RunState): 
         if (event.blocks === 'node' && event.node !== undefined && isIdle(state, event.node)) {
           changes.push({ op: 'drop', node: event.node });
         }
-        changes.push({ op: 'park', parked });
+        changes.push(park(state));
         break;
       case 'limits_raised':
-        deadlines(state, parked, changes);
+        deadlines(state, changes);
         break;
       case 'phase_changed':
-        changes.push({ op: 'park', parked });
-        if (event.to.phase === 'running') deadlines(state, parked, changes);
+        changes.push(park(state));
+        if (event.to.phase === 'running') deadlines(state, changes);
         break;
       case 'approval_recorded':
-        changes.push({ op: 'park', parked });
+        changes.push(park(state));
         break;
       default:
         break;
@@ -64,7 +79,7 @@ export function workChanges(events: readonly RecordedEvent[], state: RunState): 
     const node = state.nodes.get(id);
     if (node === undefined) changes.push({ op: 'drop', node: id });
     else if (node.lease === undefined && isOffered(state, id)) {
-      changes.push({ op: 'offer', node: id, dueMs: dueMs(state, id, state.lastAtMs), parked });
+      changes.push(offer(state, id));
     }
   }
   if (!isTerminal(state.standing)) return changes;
@@ -100,12 +115,24 @@ function leftoverWork(state: RunState): readonly ExpectedWork[] {
   return [{ node: rootId, state: 'offered', epoch: 0, worker: null, leaseId: null, dueMs }];
 }
 
+function offer(state: RunState, id: string): WorkChange {
+  return { op: 'offer', node: id, dueMs: dueMs(state, id, state.lastAtMs), parked: isParked(state, id) };
+}
+
+/** In a queued run only the root's row is ever free, and nobody holds it. */
+function park(state: RunState): WorkChange {
+  const { rootId } = state.spec;
+  return state.standing.phase === 'queued'
+    ? offer(state, rootId)
+    : { op: 'park', parked: isParked(state, rootId) };
+}
+
 /** The time of open nodes begins to count, or there is more or no end of it. */
-function deadlines(state: RunState, parked: boolean, changes: WorkChange[]): void {
+function deadlines(state: RunState, changes: WorkChange[]): void {
   for (const id of state.open.keys()) {
     if (leaseOwner(state, id) !== id || state.nodes.get(id)?.lease !== undefined) continue;
     if (isIdle(state, id)) changes.push({ op: 'drop', node: id });
-    else changes.push({ op: 'offer', node: id, dueMs: dueMs(state, id, state.lastAtMs), parked });
+    else changes.push(offer(state, id));
   }
 }
 
@@ -142,10 +169,10 @@ function isOffered(state: RunState, id: string): boolean {
 /** All work rows that a state calls for: what `workChanges` adds up to. For checks and repairs. */
 export function expectedWork(state: RunState): readonly ExpectedWork[] {
   if (isTerminal(state.standing)) return state.live.size === 0 ? [] : leftoverWork(state);
-  const free = isParked(state) ? 'parked' : 'offered';
   return [...state.nodes.keys()].flatMap((id): ExpectedWork[] => {
     const node = state.nodes.get(id);
     if (node === undefined || leaseOwner(state, id) !== id) return [];
+    const free = isParked(state, id) ? 'parked' : 'offered';
     const lease = leaseOn(node);
     const due = dueMs(state, id, state.lastAtMs);
     if (lease !== undefined) return [{ node: id, state: 'leased', ...lease, dueMs: due }];
@@ -154,10 +181,13 @@ export function expectedWork(state: RunState): readonly ExpectedWork[] {
   });
 }
 
-/** Nobody may claim it: a person has to do something first. A terminal run's leftovers are never parked. */
-function isParked(state: RunState): boolean {
+/**
+ * Nobody may claim it: a person has to do something first, or the run has not begun, which is for the root's holder. A
+ * terminal run's leftovers are never parked.
+ */
+function isParked(state: RunState, id: string): boolean {
   const { phase } = state.standing;
-  return phase === 'held' || (phase === 'queued' && state.openDecisions > 0);
+  return phase === 'held' || (phase === 'queued' && (id !== state.spec.rootId || state.openDecisions > 0));
 }
 
 /** A settled node has left the table; a plan's child never had a row, and dropping none is harmless. */

@@ -340,6 +340,7 @@ export function runStoreContract(name: string, open: () => Promise<RunStoreHarne
           commitOf('r', { bodies: ['"\0"'] }),
           commitOf('r', { types: ['\0'] }),
           commitOf('r', { snapshot: '\0' }),
+          commitOf('r', { aliases: ['\0'] }),
           commitOf('r', { work: [offer('\0', 1)] }),
           commitOf('r', { work: [{ ...lease('n', 1, 0, 1), worker: '\0' } as WorkChange] }),
           commitOf('r', { work: [{ ...lease('n', 1, 0, 1), leaseId: '\0' } as WorkChange] }),
