@@ -2,10 +2,10 @@
 import type { RecordedEvent, RunEvent } from './events.ts';
 import type { RunState } from './state.ts';
 
-/** All aliases of a run, sorted as stores sort them. */
+/** All aliases of a run. */
 export function aliasesOf({ spec, nodes, settled }: RunState): readonly string[] {
   if (spec.addressable !== true) return [];
-  return [...new Set([...nodes.keys(), ...settled.keys()])].toSorted(byCodePoint);
+  return [...nodes.keys(), ...settled.keys()];
 }
 
 /** The aliases that events add to their run, given whether it is addressable. */
@@ -28,14 +28,4 @@ function nodesOf(event: RunEvent): readonly { readonly id: string }[] {
     default:
       return [];
   }
-}
-
-/** As UTF-8 bytes compare, and so databases; UTF-16 units differ beyond the basic plane. */
-function byCodePoint(a: string, b: string): number {
-  const [left, right] = [[...a], [...b]];
-  for (let at = 0; at < Math.min(left.length, right.length); at += 1) {
-    const more = (left[at]?.codePointAt(0) ?? 0) - (right[at]?.codePointAt(0) ?? 0);
-    if (more !== 0) return more;
-  }
-  return left.length - right.length;
 }

@@ -42,7 +42,7 @@ describe('again', () => {
   test('so does the same node under another parent', () => {
     const rig = open();
     rig.must(add([step('a'), { ...ROOT, id: 'c' }]));
-    expect(rig.refused(add([step('a')], { parent: 'c' } as Partial<Command>)).details).toMatchObject({
+    expect(rig.refused(add([step('a')], { parent: 'c' })).details).toMatchObject({
       differs: ['parent'],
     });
     expect(rig.refused(add([ROOT])).details).toMatchObject({ differs: ['parent'] });
@@ -89,8 +89,7 @@ test('a parent that takes no children says why', () => {
   const rig = open();
   rig.must(add([step('a'), { ...ROOT, id: 'c' }]));
   rig.must({ type: 'settle', node: 'c', state: 'succeeded' });
-  const reason = (parent: string): unknown =>
-    rig.refused(add([step('x')], { parent } as Partial<Command>)).details?.['reason'];
+  const reason = (parent: string): unknown => rig.refused(add([step('x')], { parent })).details?.['reason'];
   expect([reason('c'), reason('a'), reason('nobody')]).toEqual([
     'parent_terminal',
     'parent_atomic',
@@ -108,13 +107,11 @@ describe('several levels', () => {
       { parent: 'q', nodes: [step('y')] },
     ];
     const plan = { ...PLAN, id: 'p' };
-    rig.must(add([plan], { below } as Partial<Command>));
+    rig.must(add([plan], { below }));
     rig.must({ type: 'claim', node: 'p', claimant: claimant('w2') });
     rig.perform('x', 'y');
     expect(rig.state.settled.get('p')?.state).toBe('succeeded');
-    expect(rig.refused(add([{ ...plan, maxParallel: 2 }], { below } as Partial<Command>)).code).toBe(
-      'E_INVALID_INPUT_SCHEMA',
-    );
+    expect(rig.refused(add([{ ...plan, maxParallel: 2 }], { below })).code).toBe('E_INVALID_INPUT_SCHEMA');
   });
 
   test('all or nothing', () => {
@@ -123,9 +120,7 @@ describe('several levels', () => {
       { parent: 'p', nodes: [{ ...PLAN, id: 'q' }] },
       { parent: 'q', nodes: [step('y')] },
     ];
-    expect(rig.refused(add([{ ...PLAN, id: 'p' }], { below } as Partial<Command>)).code).toBe(
-      'E_CONSTRAINT_VIOLATED',
-    );
+    expect(rig.refused(add([{ ...PLAN, id: 'p' }], { below })).code).toBe('E_CONSTRAINT_VIOLATED');
     expect(rig.state.nodeCount).toBe(1);
   });
 
@@ -174,10 +169,10 @@ describe('facts', () => {
 
   test('come with added nodes; those about nodes that were left out do not', () => {
     const rig = open();
-    rig.must(add([step('a')], { facts: [fact('a')] } as Partial<Command>));
-    expect(rig.must(add([step('a')], { facts: [fact('a'), fact()] } as Partial<Command>))).toEqual([]);
+    rig.must(add([step('a')], { facts: [fact('a')] }));
+    expect(rig.must(add([step('a')], { facts: [fact('a'), fact()] }))).toEqual([]);
     const facts = [fact('a'), fact('b'), fact('root')];
-    expect(rig.must(add([step('a'), step('b')], { facts } as Partial<Command>)).slice(1)).toMatchObject([
+    expect(rig.must(add([step('a'), step('b')], { facts })).slice(1)).toMatchObject([
       { node: 'b' },
       { node: 'root' },
     ]);

@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, describe, expect, test } from 'vitest';
 import { openStore, type Store } from '../../src/store/open-store.ts';
+import { SqliteRunStore } from '../../src/store/sqlite/sqlite-run-store.ts';
 import { commitOf, put } from '../contracts/run-store.ts';
 import { mountMemory, remount, unmount } from './mounts.ts';
 import { StoreRig } from './rig.ts';
@@ -163,6 +164,47 @@ describe('a store of a newer program', () => {
       expect(await runs.head('r')).toBeDefined();
       await put(runs, 'r2');
     });
+  });
+});
+
+describe('a store that an older program made', () => {
+  /** As schema 1 left it: without the table of aliases. */
+  async function olderStore(): Promise<{ root: string; file: string }> {
+    const rig = await openRig();
+    const file = join(rig.root, 'reeve.sqlite');
+    await withStore(rig.root, ({ runs }) => put(runs, 'r'));
+    const raw = new Database(file);
+    raw.exec('drop table aliases');
+    raw.pragma('user_version = 1001');
+    raw.close();
+    return { root: rig.root, file };
+  }
+
+  test('is brought up to date when it is opened, and older programs may go on with it', async () => {
+    const { root, file } = await olderStore();
+    await withStore(root, async ({ runs }) => {
+      expect(await runs.head('r')).toBeDefined();
+      await put(runs, 's', { aliases: ['name'] });
+      expect(await runs.runOf('name')).toBe('s');
+    });
+    const older = new Database(file);
+    expect(older.pragma('user_version', { simple: true })).toBe(1002); // needs 1: it knows that much
+    // As they remove a run: that says nothing about aliases.
+    older.exec("delete from events where run_no = (select no from runs where id = 's')");
+    older.exec("delete from runs where id = 's'");
+    older.close();
+    await withStore(root, async ({ runs }) => {
+      expect(await runs.runOf('name')).toBeUndefined();
+      await put(runs, 't', { aliases: ['name'] });
+    });
+  });
+
+  test('and that may only be read, has no aliases', async () => {
+    const { file } = await olderStore();
+    const runs = new SqliteRunStore(file, { access: 'read' });
+    expect(await runs.runOf('name')).toBeUndefined();
+    expect(await runs.aliases('r')).toEqual([]);
+    await runs.close();
   });
 });
 
