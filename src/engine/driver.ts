@@ -9,14 +9,7 @@ import type { Command } from '../model/commands.ts';
 import { ReeveError } from '../model/errors.ts';
 import { isApproved } from '../model/decide/checkpoint.ts';
 import { isExternal, isPlan } from '../model/node.ts';
-import {
-  awaitsDecision,
-  deadlineOf,
-  leaseOwner,
-  usageAt,
-  type Node,
-  type RunState,
-} from '../model/state.ts';
+import { awaitsDecision, deadlineOf, leaseOwner, usageAt, type Node, type RunState } from '../model/state.ts';
 import { isTerminal } from '../model/transitions.ts';
 import { NO_USAGE, reportedUsage, USAGE_KEYS, type Usage } from '../model/usage.ts';
 import { stopPoint } from '../telemetry/stop-points.ts';

@@ -28,7 +28,7 @@ export function workChanges(events: readonly RecordedEvent[], state: RunState): 
           changes.push({
             op: 'unlease',
             node: event.node,
-            dueMs: dueMs(state, event.node, atMs),
+            dueMs: dueOf(state, event.node, atMs),
             parked: isParked(state, event.node),
           });
         break;
@@ -45,7 +45,7 @@ export function workChanges(events: readonly RecordedEvent[], state: RunState): 
           changes.push({
             op: 'unlease',
             node: event.node,
-            dueMs: dueMs(state, event.node, atMs),
+            dueMs: dueOf(state, event.node, atMs),
             parked: isParked(state, event.node),
           });
         else changes.push({ op: 'drop', node: event.node });
@@ -116,7 +116,7 @@ function leftoverWork(state: RunState): readonly ExpectedWork[] {
 }
 
 function offer(state: RunState, id: string): WorkChange {
-  return { op: 'offer', node: id, dueMs: dueMs(state, id, state.lastAtMs), parked: isParked(state, id) };
+  return { op: 'offer', node: id, dueMs: dueOf(state, id, state.lastAtMs), parked: isParked(state, id) };
 }
 
 /** In a queued run only the root's row is ever free, and nobody holds it. */
@@ -137,7 +137,7 @@ function deadlines(state: RunState, changes: WorkChange[]): void {
 }
 
 /** From when on an unleased node is for a worker: the time before which it must not start, or at which it expires. */
-function dueMs(state: RunState, id: string, nowMs: number): number {
+function dueOf(state: RunState, id: string, nowMs: number): number {
   const node = state.nodes.get(id);
   if (node === undefined) return nowMs;
   return node.notBeforeMs ?? (isToBegin(state, node) ? undefined : deadlineIfOpen(state, node)) ?? nowMs;
@@ -174,7 +174,7 @@ export function expectedWork(state: RunState): readonly ExpectedWork[] {
     if (node === undefined || leaseOwner(state, id) !== id) return [];
     const free = isParked(state, id) ? 'parked' : 'offered';
     const lease = leaseOn(node);
-    const due = dueMs(state, id, state.lastAtMs);
+    const due = dueOf(state, id, state.lastAtMs);
     if (lease !== undefined) return [{ node: id, state: 'leased', ...lease, dueMs: due }];
     if (!isOffered(state, id)) return [];
     return [{ node: id, state: free, epoch: node.epoch, worker: null, leaseId: null, dueMs: due }];

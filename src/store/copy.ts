@@ -3,6 +3,7 @@
  * anew. It is there whole or not at all. Nothing is taken from the source.
  */
 import { ReeveError } from '../model/errors.ts';
+import { aliasesOf } from '../model/aliases.ts';
 import { encodeSnapshot } from '../model/snapshot.ts';
 import type { RunState } from '../model/state.ts';
 import type { BlobStore } from './blob-store.ts';
@@ -54,7 +55,14 @@ export async function copyRun(
     const after = await from.runs.head(runId);
     if (after?.version === head.version && after.hash === head.hash) {
       // Also when another copy was faster: the next look finds that it is the same.
-      if ((await to.runs.commit([commit]))[0] === 'ok') return { result: 'copied', events: head.version };
+      const [result] = await to.runs.commit([commit]);
+      if (result === 'ok') return { result: 'copied', events: head.version };
+      if (result === 'alias_taken')
+        throw problem(
+          'E_INVALID_STATE_TRANSITION',
+          runId,
+          'has a node whose name another run has in the target',
+        );
     }
     if (tries === TRIES_MAX) throw problem('E_RUN_CHANGED', runId, 'kept changing while it was copied');
   }
@@ -102,6 +110,7 @@ async function commitOf(
       `is damaged: ${finding?.message ?? 'its head is not its last event'}`,
     );
   await refuseBusy(from.runs, folded.state, nowMs);
+  const aliases = aliasesOf(folded.state);
   return {
     runId,
     expectedVersion: 0,
@@ -110,6 +119,7 @@ async function commitOf(
     head: folded.head,
     work: missingRows([], tools.expectedWork(folded.state), nowMs),
     snapshot: { version: head.version, body: encodeSnapshot(folded.state) },
+    ...(aliases.length === 0 ? {} : { aliases }),
   };
 }
 

@@ -100,9 +100,14 @@ export class Auditor {
   commit(writer: Writer, commits: readonly Commit[]): readonly CommitResult[] {
     const leases = new Map(commits.map(({ runId }) => [runId, this.#leases(runId)]));
     const results = this.#db.commit(commits);
+    // The store is as the last commit of each run has left it: only then can it be compared.
+    const last = new Map(commits.flatMap(({ runId }, at) => (results[at] === 'ok' ? [[runId, at]] : [])));
     commits.forEach((commit, at) => {
-      if (results[at] === 'ok')
-        this.guard('I3', () => this.#written(writer, commit, leases.get(commit.runId) ?? new Map()));
+      if (results[at] !== 'ok') return;
+      this.guard('I3', () => {
+        this.#written(writer, commit, leases.get(commit.runId) ?? new Map());
+        if (last.get(commit.runId) === at) this.#agrees(commit.runId);
+      });
     });
     return results;
   }
@@ -211,7 +216,6 @@ export class Auditor {
         inOrder(snapshot),
         'I3: a snapshot is what the events up to it make',
       );
-    this.#agrees(runId, run);
     const isOver = isTerminal(run.state.standing);
     assert.ok(isOver || !run.isOver, `I6: ${runId} was over`);
     run.isOver = isOver;
@@ -225,9 +229,11 @@ export class Auditor {
   }
 
   /** I3: what the store keeps beside the events is what the events make. */
-  #agrees(runId: string, { state, hash, createdAtMs, ledger }: Audited): void {
+  #agrees(runId: string): void {
     const stored = this.#db.runs.get(runId);
-    assert.ok(stored !== undefined);
+    const audited = this.#runs.get(runId);
+    assert.ok(stored !== undefined && audited !== undefined);
+    const { state, hash, createdAtMs, ledger } = audited;
     assert.equal(stored.events.length, state.version, 'I2: as many events as the last one says');
     assert.deepEqual(stored.head, headOf(state, hash, createdAtMs), 'I3: the head');
     assert.deepEqual(rows(this.#db.work(runId)), rows(expectedWork(state)), 'I3: the work rows');
@@ -429,12 +435,12 @@ function rows(list: readonly Row[]): unknown {
 
 /** A snapshot, whatever order its tables were written in. */
 function inOrder(body: string): string {
-  const { nodes, settled, ready, live, dependents, decisions, ...rest } = JSON.parse(body) as Record<
+  const { nodes, settled, ready, live, open, dependents, decisions, ...rest } = JSON.parse(body) as Record<
     string,
     unknown[]
   >;
   const sorted = (list: unknown[] | undefined): string[] =>
     (list ?? []).map((item) => canonicalJson(item)).toSorted();
   const fours = (settled ?? []).flatMap((_, at, all) => (at % 4 === 0 ? [all.slice(at, at + 4)] : []));
-  return canonicalJson([rest, ...[nodes, fours, ready, live, dependents, decisions].map(sorted)]);
+  return canonicalJson([rest, ...[nodes, fours, ready, live, open, dependents, decisions].map(sorted)]);
 }

@@ -164,9 +164,15 @@ export class Machine {
       finishedAtMs: this.#scheduler.nowMs,
       usage,
       ...(outputs === undefined ? {} : { outputs }),
-      ...(outcome === 'succeeded'
+      ...(outcome === 'succeeded' || outcome === 'accepted'
         ? {}
-        : { error: { code: 'E_ADAPTER_FAIL', message: `it ended as ${outcome}` } }),
+        : {
+            error: {
+              code: 'E_ADAPTER_FAIL',
+              message: `it ended as ${outcome}`,
+              ...(usage.tokens === undefined ? {} : { retryable: usage.tokens % 2 === 0 }),
+            },
+          }),
     };
     this.#changed(key);
   }
@@ -238,12 +244,17 @@ export class Machine {
         lastsMs: 5,
         reports: [],
       };
+    if (wanted.accepts === true && fate.outcome === 'succeeded')
+      return { ...fate, outcome: 'accepted', refuses: false, lastsMs: Math.min(lastsMs, 2000) };
     return this.isBenign ? { ...fate, outcome: 'succeeded', refuses: false, lastsMs: 10, reports: [] } : fate;
   }
 }
 
 /** What the input may ask for, as far as the executor contract needs it. */
-function wish(input: Json): { readonly fate?: 'succeed' | 'fail' | 'hang'; readonly fat?: boolean } {
+function wish(input: Json): { readonly fate?: 'succeed' | 'fail' | 'hang';
+  readonly fat?: boolean;
+  readonly accepts?: boolean;
+} {
   return (input ?? {}) as ReturnType<typeof wish>;
 }
 

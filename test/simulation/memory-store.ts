@@ -28,6 +28,8 @@ type Listener = (runId: string) => void;
 
 export class MemoryDb {
   readonly runs = new Map<string, StoredRun>();
+  /** Alias → run. */
+  readonly names = new Map<string, string>();
   readonly listeners = new Set<Listener>();
   #last = 0;
 
@@ -97,8 +99,16 @@ export class MemoryDb {
 
   remove(runId: string): boolean {
     if (!this.runs.delete(runId)) return false;
+    for (const alias of this.aliases(runId)) this.names.delete(alias);
     for (const listener of this.listeners) listener(runId);
     return true;
+  }
+
+  aliases(runId: string): readonly string[] {
+    return [...this.names]
+      .filter(([, owner]) => owner === runId)
+      .map(([alias]) => alias)
+      .toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
   }
 
   #claimable(queues: readonly string[]): WorkRow[] {
@@ -110,7 +120,7 @@ export class MemoryDb {
   }
 
   #commitOne(commit: Commit): CommitResult {
-    const { runId, expectedVersion, expectedHash, events, head, work, snapshot } = commit;
+    const { runId, expectedVersion, expectedHash, events, head, work, snapshot, aliases } = commit;
     let run = this.runs.get(runId);
     if ((run === undefined) !== (expectedVersion === 0)) return 'conflict';
     if (run !== undefined && (run.head.version !== expectedVersion || run.head.hash !== expectedHash))
@@ -120,6 +130,7 @@ export class MemoryDb {
       return change.op === 'lease' && row?.state === 'leased' && row.dueMs > change.nowMs;
     };
     if (work.some(isHeld)) return 'conflict';
+    if (aliases?.some((alias) => (this.names.get(alias) ?? runId) !== runId)) return 'alias_taken';
     if (run === undefined) {
       run = { no: (this.#last += 1), head, events: [], snapshot: undefined, work: new Map() };
       this.runs.set(runId, run);
@@ -128,6 +139,9 @@ export class MemoryDb {
     run.head = events.length === 0 ? { ...head } : { ...head, tenant, name, queue, createdAtMs };
     run.events.push(...events);
     if (snapshot !== undefined) run.snapshot = snapshot;
+    if (aliases !== undefined && events.length === 0)
+      for (const alias of this.aliases(runId)) this.names.delete(alias);
+    for (const alias of aliases ?? []) this.names.set(alias, runId);
     for (const change of work) changeWork(run, change);
     return 'ok';
   }
@@ -190,6 +204,12 @@ export class MemoryRunStore implements RunStore {
   async events(...query: Parameters<RunStore['events']>): Promise<readonly StoredEvent[]> {
     return this.#open().events(...query);
   }
+  async runOf(alias: string): Promise<string | undefined> {
+    return this.#open().names.get(alias);
+  }
+  async aliases(runId: string): Promise<readonly string[]> {
+    return this.#open().aliases(runId);
+  }
   async list(query: ListQuery): Promise<RunPage> {
     return this.#open().list(query);
   }
@@ -229,13 +249,22 @@ export class MemoryRunStore implements RunStore {
   }
 }
 
-function checkTexts({ runId, head, events, work, snapshot }: Commit): void {
+function checkTexts({ runId, head, events, work, snapshot, aliases = [] }: Commit): void {
   const ofWork = work.flatMap((change) => [
     ...('node' in change ? [change.node] : []),
     ...(change.op === 'lease' ? [change.worker, change.leaseId] : []),
   ]);
   const ofEvents = events.flatMap(({ body, type }) => [body, type]);
-  const texts = [runId, head.tenant, head.name, head.queue, ...ofEvents, ...ofWork, snapshot?.body ?? ''];
+  const texts = [
+    runId,
+    head.tenant,
+    head.name,
+    head.queue,
+    ...ofEvents,
+    ...ofWork,
+    ...aliases,
+    snapshot?.body ?? '',
+  ];
   if (texts.some((text) => text.includes('\0'))) {
     throw new ReeveError('E_INVALID_INPUT_SCHEMA', 'a text has a NUL character');
   }

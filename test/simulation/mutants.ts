@@ -14,14 +14,14 @@ export const MUTANTS: readonly Mutant[] = [
   // --- engine: commands and commits
   {
     file: 'src/engine/engine.ts',
-    find: "return (await this.#queue.push(commit)) === 'ok';",
-    replace: 'void this.#queue.push(commit).catch(() => undefined); return true;',
+    find: 'return await this.#queue.push(commit);',
+    replace: "void this.#queue.push(commit).catch(() => undefined); return 'ok';",
     says: 'answers before the commit is stored',
   },
   {
     file: 'src/engine/engine.ts',
-    find: "return (await this.#queue.push(commit)) === 'ok';",
-    replace: 'await this.#queue.push(commit); return true;',
+    find: 'return await this.#queue.push(commit);',
+    replace: "await this.#queue.push(commit); return 'ok';",
     says: 'takes a conflict for success',
   },
   {
@@ -94,8 +94,8 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: 'src/engine/engine.ts',
-    find: '    state.fresh.length = 0;\n    const head',
-    replace: '    const head',
+    find: '    state.fresh.length = 0;\n    const aliases',
+    replace: '    const aliases',
     says: 'offers again what became ready long ago',
     equivalent: 'what is offered again is offered already',
   },
@@ -145,8 +145,8 @@ export const MUTANTS: readonly Mutant[] = [
   // --- engine: work rows
   {
     file: 'src/engine/work-changes.ts',
-    find: "changes.push({ op: 'park', parked });\n        break;\n      default:",
-    replace: 'break;\n      default:',
+    find: "changes.push(park(state));\n        if (event.to.phase === 'running')",
+    replace: "if (event.to.phase === 'running')",
     says: 'a phase that changes leaves the rows as they are',
   },
   {
@@ -157,8 +157,8 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: 'src/engine/work-changes.ts',
-    find: "if (isIdle(state, event.node)) changes.push({ op: 'drop', node: event.node });\n        else ",
-    replace: '',
+    find: "if (isIdle(state, event.node)) changes.push({ op: 'drop', node: event.node });\n        else\n          changes.push({",
+    replace: 'changes.push({',
     says: 'a node that nobody should claim is offered when it is let go',
   },
   {
@@ -175,8 +175,8 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: 'src/engine/work-changes.ts',
-    find: 'if (node.live !== undefined) return true;',
-    replace: '',
+    find: 'if (node.live !== undefined || isToBegin(state, node)) return true;',
+    replace: 'if (isToBegin(state, node)) return true;',
     says: 'a node with an attempt that nobody watches is not offered',
   },
   {
@@ -334,13 +334,13 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: 'src/model/decide/attempt.ts',
-    find: 'if (over.length > 0) return holdForBudget(draft, over);\n  const attempt',
-    replace: 'const attempt',
+    find: 'if (over.length > 0) return holdForBudget(draft, over);\n  // The root',
+    replace: '  // The root',
     says: 'starts what the budget does not allow',
   },
   {
     file: 'src/model/decide/attempt.ts',
-    find: 'if (!approved(draft, node, hash)) return;',
+    find: 'if (!approved(draft, node)) return;',
     replace: '',
     says: 'starts without the approval it needs',
   },
@@ -352,8 +352,8 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: 'src/model/decide/attempt.ts',
-    find: "if (canceled || found === 'not_started' || spec.onInterrupt === 'rerun')",
-    replace: 'if (canceled || found)',
+    find: "if (canceled || fails || found === 'not_started' || spec.onInterrupt === 'rerun')",
+    replace: 'if (canceled || fails || found)',
     says: 'reruns silently what may not be rerun',
   },
   {
@@ -425,7 +425,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: 'src/model/decide/conclude.ts',
-    find: 'if (state.openDecisions === 0 || state.ready.size > 0 || state.live.size > 0) return;',
+    find: 'if (state.openDecisions === 0 || state.ready.size > 0 || state.live.size > 0 || state.open.size > 0) return;',
     replace: 'return;',
     says: 'a run in which all waits for a decision is not held',
   },

@@ -286,6 +286,8 @@ export class SimProcess {
         ),
       head: (runId) => read(`head ${runId}`, () => db.runs.get(runId)?.head),
       events: (...query) => read(`events ${query[0]} > ${query[1]}`, () => db.events(...query)),
+      runOf: (alias) => read(`run of ${alias}`, () => db.names.get(alias)),
+      aliases: (runId) => read(`aliases ${runId}`, () => db.aliases(runId)),
       list: (query) => read('list', () => db.list(query)),
       due: (query) => read('due', () => db.due(query)),
       nextDueMs: (queues) => read('next due', () => db.nextDueMs(queues)),

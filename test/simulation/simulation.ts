@@ -4,6 +4,7 @@
  * every run has to come to rest; then a person resumes what is held, and every run has to end.
  */
 import { AssertionError } from 'node:assert';
+import type { Admit } from '../../src/engine/admission.ts';
 import { Engine, type Executed } from '../../src/engine/engine.ts';
 import type { Executor } from '../../src/engine/executor.ts';
 import { sha256 } from '../../src/engine/system.ts';
@@ -21,6 +22,7 @@ import { Machine, SimExecutor } from './machine.ts';
 import { MemoryBlobs } from './memory-blobs.ts';
 import { MemoryDb, MemoryRunStore } from './memory-store.ts';
 import { SimProcess, type World } from './process.ts';
+import { Random } from './random.ts';
 import { Scheduler } from './scheduler.ts';
 import { Trace } from './trace.ts';
 import { commandOf, planWorkload, ROUGH_MS, UNLIMITED, type Deed, type Workload } from './workload.ts';
@@ -210,13 +212,21 @@ class Simulation {
     const deadlineMs = this.#scheduler.nowMs + REST_MS;
     const isResting = (): boolean =>
       this.#auditor.runIds.every((id) => this.#isAtRest(this.#auditor.stateOf(id)));
-    await this.#until(() => isResting() || this.#scheduler.nowMs > deadlineMs);
+    const isLate = (): boolean => this.#scheduler.nowMs > deadlineMs;
+    for (;;) {
+      const waiting = (): string[] =>
+        this.#auditor.runIds.filter((id) => waitsForOthers(this.#auditor.stateOf(id)));
+      await this.#until(() => isResting() || isLate() || waiting().length > 0);
+      if (isResting() || isLate()) break;
+      // A plan waits with its worker for what is handed over below it: the next run gets that worker afterwards.
+      for (const id of waiting()) await this.#byHand(id, ({ engine }) => this.#settleOpen(engine, id));
+    }
     for (const id of this.#auditor.runIds) {
       const state = this.#auditor.stateOf(id);
       if (!this.#isAtRest(state))
         this.#wrong(
           'liveness',
-          `${id} is not at rest after ${REST_MS / 1000} s without faults: ${saysOf(state)}`,
+          `${id} is not at rest after ${REST_MS / 1000} s without faults: ${saysOf(state)}; work ${JSON.stringify(this.#db.work(id))}`,
         );
     }
     this.#raise();
@@ -224,7 +234,6 @@ class Simulation {
 
   /** A person approves, raises every limit and resumes, until every run is over. */
   async #toTheEnd(): Promise<void> {
-    const slot = this.#workload.clients[0] ?? 'c1';
     const isOver = (id: string): boolean => {
       const state = this.#auditor.stateOf(id);
       return state !== undefined && isTerminal(state.standing) && state.live.size === 0;
@@ -232,18 +241,8 @@ class Simulation {
     for (let round = 0; round < ROUNDS_MAX; round += 1) {
       const open = this.#auditor.runIds.filter((id) => !isOver(id));
       if (open.length === 0 && this.#machine.running().length === 0) return;
-      for (const id of open) {
-        const { engine, process } = this.#client(slot);
-        const done = this.#attend(engine, process, id, round);
-        let isDone = false;
-        void done.finally(() => {
-          isDone = true;
-        });
-        const deadlineMs = this.#scheduler.nowMs + REST_MS;
-        await this.#until(() => isDone || this.#scheduler.nowMs > deadlineMs);
-        if (!isDone) this.#wrong('liveness', `looking after ${id} does not end`);
-        this.#raise();
-      }
+      for (const id of open)
+        await this.#byHand(id, ({ engine, process }) => this.#attend(engine, process, id, round));
       await this.#rest();
     }
     for (const id of this.#auditor.runIds)
@@ -252,11 +251,34 @@ class Simulation {
     for (const key of this.#machine.running()) this.#wrong('liveness', `${key} still runs`);
   }
 
+  /** A person does something, which must come to an end. */
+  async #byHand(
+    id: string,
+    act: (client: { process: SimProcess; engine: Engine }) => Promise<void>,
+  ): Promise<void> {
+    let isDone = false;
+    void act(this.#client(this.#workload.clients[0] ?? 'c1')).finally(() => {
+      isDone = true;
+    });
+    const deadlineMs = this.#scheduler.nowMs + REST_MS;
+    await this.#until(() => isDone || this.#scheduler.nowMs > deadlineMs);
+    if (!isDone) this.#wrong('liveness', `looking after ${id} does not end`);
+    this.#raise();
+  }
+
+  async #settleOpen(engine: Engine, id: string): Promise<void> {
+    for (const node of [...(await engine.state(id)).open.keys()].toReversed()) {
+      const command: Command = { type: 'settle', node, state: 'succeeded', by: 'cleo', reason: 'done' };
+      await this.#execute(engine, id, command, undefined);
+    }
+  }
+
   async #attend(engine: Engine, process: SimProcess, id: string, round: number): Promise<void> {
     const tell = (command: Command): Promise<unknown> => this.#execute(engine, id, command, undefined);
     const state = await engine.state(id);
     const open = [...state.decisions.keys()].filter((key) => state.decisions.get(key)?.approved === false);
     for (const checkpoint of open) await tell({ type: 'approve', checkpoint, by: 'cleo', reason: 'fine' });
+    await this.#settleOpen(engine, id);
     const after = await engine.state(id);
     const missing = (after.spec.requiredCheckpoints ?? []).filter(
       (type) => !after.checkpoints.types.includes(type),
@@ -328,7 +350,34 @@ class Simulation {
     const executors = new Map<string, Executor>([
       ['x', new SimExecutor(this.#machine, process.line, process.name)],
     ]);
-    return new Worker({ engine, executors, worker: process.name, ttlMs: TTL_MS, lookMs: 1000 });
+    return new Worker({
+      engine,
+      executors,
+      worker: process.name,
+      ttlMs: TTL_MS,
+      lookMs: 1000,
+      ...(this.#workload.admits ? { admit: this.#admission(process) } : {}),
+    });
+  }
+
+  /** What is said of a node is always the same: whoever asks again after a crash hears it again. */
+  #admission(process: SimProcess): Admit {
+    return async ({ id }, { spec }, { signal }) => {
+      const random = new Random(this.#seed, 'admission', id, spec.id);
+      const said = random.weighed({ go: 50, note: 30, ask: 14, refuse: 6 });
+      await process.clock.sleep(random.int(0, 400), signal);
+      const facts = [{ name: 'admission', data: { said } }];
+      switch (said) {
+        case 'go':
+          return 'go';
+        case 'note':
+          return { go: true, facts };
+        case 'ask':
+          return { ask: { summary: `may ${spec.id} start?`, instructions: 'look at it' }, facts };
+        case 'refuse':
+          return { refuse: { code: 'E_UNSAFE_OPERATION', message: 'not this one' } };
+      }
+    };
   }
 
   #doDeed(deed: Deed): void {
@@ -490,15 +539,22 @@ function isRefusal(error: unknown): boolean {
  */
 function isAtRest(state: RunState, isLeased: boolean): boolean {
   if (isTerminal(state.standing)) return state.live.size === 0;
+  if (waitsForOthers(state)) return true;
   if (isLeased) return false;
   const { phase } = state.standing;
   if (phase === 'held' || (phase === 'queued' && state.openDecisions > 0)) return true;
   return state.openDecisions > 0 && state.ready.size === 0 && state.live.size === 0;
 }
 
+/** Nothing is left but what is handed over. */
+function waitsForOthers(state: RunState | undefined): boolean {
+  if (state === undefined || isTerminal(state.standing) || state.standing.phase !== 'running') return false;
+  return state.open.size > 0 && state.ready.size === 0 && state.live.size === 0;
+}
+
 function saysOf(state: RunState | undefined): string {
   if (state === undefined) return 'unknown';
-  const { standing, live, ready, openDecisions } = state;
+  const { standing, live, ready, open, openDecisions } = state;
   const hold = standing.phase === 'held' ? `:${standing.hold}` : '';
-  return `${standing.phase}${hold}, live ${[...live.keys()].join()}, ready ${[...ready.keys()].join()}, ${openDecisions} open decisions`;
+  return `${standing.phase}${hold}, live ${[...live.keys()].join()}, ready ${[...ready.keys()].join()}, open ${[...open.keys()].join()}, ${openDecisions} open decisions`;
 }

@@ -45,6 +45,8 @@ export interface Workload {
   readonly deeds: readonly Deed[];
   readonly workers: readonly { readonly slot: string; readonly concurrency: number }[];
   readonly clients: readonly string[];
+  /** Whether workers ask before each start. */
+  readonly admits: boolean;
 }
 
 /** Virtual time in which things go wrong. */
@@ -58,6 +60,7 @@ export function planWorkload(seed: number): Workload {
   }));
   const clients = Array.from({ length: random.int(1, 2) }, (_, at) => `c${at + 1}`);
   const isFat = random.oneIn(9);
+  const admits = random.oneIn(3);
   const runs = Array.from({ length: random.int(1, 3) }, (_, at) =>
     planRun(new Random(seed, 'run', at), `r${at}`, isFat),
   );
@@ -82,7 +85,7 @@ export function planWorkload(seed: number): Workload {
       pick: random.int(0, 1000),
     });
   }
-  return { runs, deeds, workers, clients };
+  return { runs, deeds, workers, clients, admits };
 }
 
 function planRun(random: Random, id: string, isFat: boolean): PlannedRun {
@@ -99,23 +102,31 @@ function planRun(random: Random, id: string, isFat: boolean): PlannedRun {
       }
       if (depth > 0 && dice < 0.2) {
         below.push({ parent: nodeId, nodes: level(`${nodeId}.`, depth - 1, 2) });
-        return { ...place, kind: 'composite', ...workOf(random, isFat) };
+        return { ...place, kind: 'composite', ...handedOver(random, isFat) };
       }
       return { ...place, kind: 'atomic', ...workOf(random, isFat) };
     });
+  const addressable = random.oneIn(3);
+  // Nodes of an addressable run have names of their own; sometimes not, and then only one run can have them.
+  const own = addressable && !random.oneIn(6) ? `${id}.` : '';
   const rootKind = random.weighed({ plan: 84, external: 11, atomic: 5 });
-  const nodes = rootKind === 'atomic' ? [] : level('n', 1, isFat ? 9 : 5);
+  const nodes = rootKind === 'atomic' ? [] : level(`${own}n`, 1, isFat ? 9 : 5);
   const root: NodeSpec =
     rootKind === 'plan'
       ? {
-          id: 'root',
+          id: `${own}root`,
           kind: 'composite',
           drive: 'plan',
           maxParallel: random.int(1, 3),
           ...(random.oneIn(2) ? { before: { type: 'plan', summary: 'go' } } : {}),
           ...(random.oneIn(2) ? { after: { type: 'completed', summary: 'gone' } } : {}),
         }
-      : { id: 'root', kind: rootKind === 'external' ? 'composite' : 'atomic', ...workOf(random, isFat) };
+      : {
+          id: `${own}root`,
+          ...(rootKind === 'external'
+            ? { kind: 'composite', ...handedOver(random, isFat) }
+            : { kind: 'atomic', ...workOf(random, isFat) }),
+        };
   const spec: RunSpec = {
     tenant: 't',
     actor: 'ann',
@@ -124,6 +135,7 @@ function planRun(random: Random, id: string, isFat: boolean): PlannedRun {
     labels: {},
     root,
     nodes,
+    ...(addressable ? { addressable } : {}),
     onApproval: random.oneIn(2) ? 'continue' : 'wait',
     ...(random.oneIn(20) ? { constraints: { requireApproval: true } } : {}),
     ...(random.oneIn(15) ? { requiredCheckpoints: ['progress'] } : {}),
@@ -142,8 +154,19 @@ function afterOf(random: Random): Partial<NodeSpec> {
   };
 }
 
+/** An external composite: its executor does it, or takes it over for somebody to settle later. */
+function handedOver(random: Random, isFat: boolean): Partial<NodeSpec> {
+  const work = workOf(random, isFat);
+  return random.oneIn(3) ? work : { ...work, input: { accepts: true } };
+}
+
 function workOf(random: Random, isFat: boolean): Partial<NodeSpec> {
-  const retry = { max: random.int(1, 3), backoffMs: 500, capMs: 8000 };
+  const retry = {
+    max: random.int(1, 3),
+    backoffMs: 500,
+    capMs: 8000,
+    ...(random.oneIn(4) ? { only: 'retryable' as const } : {}),
+  };
   return {
     ...(random.oneIn(8) ? {} : { executor: 'x' }),
     input: isFat ? { fat: true } : { n: random.int(0, 9) },
@@ -153,7 +176,7 @@ function workOf(random: Random, isFat: boolean): Partial<NodeSpec> {
     ...(random.oneIn(8) ? { reserve: { tokens: 7, toolCalls: 1 } } : {}),
     ...(random.oneIn(10) ? { key: 'step' } : {}),
     onFailure: random.oneIn(2) ? 'hold' : 'fail',
-    onInterrupt: random.next() < 0.65 ? 'rerun' : 'block',
+    onInterrupt: random.weighed({ rerun: 60, block: 28, fail: 12 }),
   };
 }
 
@@ -189,9 +212,9 @@ export function commandOf(deed: Deed, state: RunState): Command | undefined {
     case 'settle': {
       const unsettled = [...state.nodes.keys()].filter((id) => {
         const node = state.nodes.get(id);
-        return (
-          node?.lastOutcome === 'unknown' || (node?.spec.kind === 'composite' && node.spec.drive !== 'plan')
-        );
+        if (node?.lastOutcome === 'unknown') return true;
+        // Whoever settles work that is being handed over has it: here nobody has, as long as its executor says nothing.
+        return node?.spec.kind === 'composite' && node.spec.drive !== 'plan' && node.live === undefined;
       });
       const node = unsettled[pick % Math.max(1, unsettled.length)];
       if (node === undefined) return undefined;

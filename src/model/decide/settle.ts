@@ -31,6 +31,7 @@ export function settleNode(draft: Draft, command: Extract<Command, { type: 'sett
   }
   // Whoever settles it has taken it over, and was faster than the news of that.
   if (node.live !== undefined) handOver(draft, node, node.live);
+  const isHandedOver = state.open.has(id) && node.spec.executor !== undefined;
   const undecided = settled.state === 'succeeded' && isUndecided(state, node);
   draft.emit({ type: 'node_settled', node: id, ...settled });
   if (undecided) holdIfPossible(draft, 'decision'); // I8, as when its attempt ends
@@ -41,7 +42,7 @@ export function settleNode(draft: Draft, command: Extract<Command, { type: 'sett
   // Only a running run ends by its root; a held one must be resumed or canceled first. What was handed over has ended all
   // the same, and is not told to come again: then its run ends once it is resumed.
   const isOfHeld = external && id === state.spec.rootId && state.standing.phase !== 'running';
-  if (isOfHeld && (node.spec.executor === undefined || settled.state === 'canceled'))
+  if (isOfHeld && (!isHandedOver || settled.state === 'canceled'))
     changeStanding(draft, { phase: settled.state });
   conclude(draft, node.parent);
 }

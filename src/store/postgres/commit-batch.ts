@@ -42,7 +42,7 @@ class Gathering {
   chars = 0;
 
   add(commit: Commit, place: number): void {
-    const { runId, expectedVersion, expectedHash, events, head, work, snapshot } = commit;
+    const { runId, expectedVersion, expectedHash, events, head, work, snapshot, aliases } = commit;
     this.#places.push(place);
     this.#commits.push({
       id: whole(runId),
@@ -64,6 +64,7 @@ class Gathering {
       work_to: this.#work.length + work.length,
       has_lease: work.some(({ op }) => op === 'lease'),
       ...(snapshot === undefined ? {} : { snapshot: whole(snapshot.body) }),
+      ...(aliases === undefined ? {} : { aliases: aliases.map(whole) }),
     });
     const of = this.#commits.length;
     for (const { seq, atMs, type, body, hash } of events)

@@ -10,6 +10,7 @@
  * Taking JSON apart costs more than all else, so it is done three times for a batch and not for each commit.
  */
 import { createHash } from 'node:crypto';
+import type { CommitResult } from '../run-store.ts';
 import { statement, TEXTS, type StatementName } from '../sql/statements.ts';
 
 /** A statement of the store whose values are variables of the function; `of` says which, but for those named here. */
@@ -29,13 +30,22 @@ const ADD_EVENTS = inline('addEvent', (field) => `e.${field}`, { run_no: 'v_runs
   'select $1',
 );
 
+/** What the function says of each commit. */
+export const COMMIT_RESULTS = ['conflict', 'ok', 'alias_taken'] as const satisfies readonly CommitResult[];
+
+const NAMES = 'json_array_elements_text(c.aliases) as given (name)';
+/** Whether one of the commit's aliases is another run's; with `left join`, also whether one is nobody's. */
+const isTaken = (join: 'join' | 'left join'): string =>
+  `exists (select from ${NAMES} ${join} aliases on aliases.alias = given.name where aliases.run_no is distinct from v_no)`;
+
 const BODY = `
 declare
   c record;
   v_no bigint;
   v_ok boolean;
+  v_taken boolean;
   v_at int;
-  v_results boolean[] := '{}';
+  v_results int[] := '{}';
   v_runs bigint[] := '{}'; -- of each commit, where its events go; null where they go nowhere
   w_op text[]; w_node text[]; w_due_ms bigint[]; w_state int[]; w_until bigint[];
   w_epoch bigint[]; w_worker text[]; w_lease_id text[]; w_now bigint[];
@@ -51,7 +61,7 @@ begin
   for c in select * from json_to_recordset(commits) as given (
     id text, expected bigint, expected_hash text, is_rewrite boolean, tenant text, name text, queue text, phase text,
     hold text, version bigint, hash text, created_ms bigint, updated_ms bigint, nodes int, nodes_settled int,
-    work_from int, work_to int, has_lease boolean, snapshot text)
+    work_from int, work_to int, has_lease boolean, snapshot text, aliases json)
   loop
     if again or c.has_lease then
       -- Before anything is looked at: an earlier try of this very commit may still be on its way.
@@ -59,10 +69,16 @@ begin
     else
       ${inline('runNo', ofCommit)} into v_no;
     end if;
+    v_taken := false;
     if c.expected = 0 and v_no is null then
-      ${inline('createRun', ofCommit)}
-      returning no into v_no;
-      v_ok := found;
+      v_taken := c.aliases is not null and ${isTaken('join')};
+      if v_taken then
+        v_ok := false;
+      else
+        ${inline('createRun', ofCommit)}
+        returning no into v_no;
+        v_ok := found;
+      end if;
     elsif c.expected = 0 or v_no is null then
       v_ok := false;
     else
@@ -76,6 +92,12 @@ begin
             v_ok := false;
           end if;
         end loop;
+      end if;
+      if v_ok and c.aliases is not null then
+        perform 1 from runs where no = v_no and version = c.expected and hash = c.expected_hash for update;
+        v_ok := found;
+        v_taken := v_ok and ${isTaken('join')};
+        v_ok := v_ok and not v_taken;
       end if;
       if v_ok then
         if c.is_rewrite then
@@ -102,11 +124,21 @@ begin
       if c.snapshot is not null then
         ${inline('putSnapshot', ofCommit, { body: 'c.snapshot' })};
       end if;
+      if c.aliases is not null then
+        if c.is_rewrite then
+          ${inline('dropAliases', ofCommit)};
+        end if;
+        insert into aliases (alias, run_no) select name, v_no from ${NAMES} on conflict (alias) do nothing;
+        if ${isTaken('left join')} then
+          -- Somebody took one since we looked: all of it once more, and now we see that.
+          raise exception using errcode = 'serialization_failure', message = 'an alias was taken meanwhile';
+        end if;
+      end if;
     elsif again then
       ${inline('runNo', ofCommit)} into v_no;
       v_ok := coalesce((${inline('eventHash', ofCommit, { seq: 'c.version' })}) = c.hash, false);
     end if;
-    v_results := v_results || v_ok;
+    v_results := v_results || case when v_ok then 1 when v_taken then 2 else 0 end;
   end loop;
 
   ${ADD_EVENTS} from json_to_recordset(events) as e (
@@ -119,6 +151,6 @@ export const COMMIT_FUNCTION = `commit_${createHash('sha256').update(BODY).diges
 
 export const CREATE_COMMIT_FUNCTION = `create or replace function
   ${COMMIT_FUNCTION}(commits json, events json, work json, again boolean)
-  returns boolean[] language plpgsql as $function$
+  returns int[] language plpgsql as $function$
   #variable_conflict use_column
   ${BODY}$function$`;

@@ -31,7 +31,7 @@ import {
 import { eventsOfTypes, listStatement } from '../sql/statements.ts';
 import { checkTexts } from '../texts.ts';
 import { batchesOf, type Batch } from './commit-batch.ts';
-import { COMMIT_FUNCTION } from './commit-function.ts';
+import { COMMIT_FUNCTION, COMMIT_RESULTS } from './commit-function.ts';
 import type { Connections, Session } from './connections.ts';
 import { Listener } from './listener.ts';
 
@@ -60,15 +60,15 @@ export class PostgresRunStore implements RunStore {
     if (commits.length === 0) return [];
     const batches = batchesOf(commits);
     const done = await this.#use(async (session, again) => {
-      const send = async (batch: Batch): Promise<readonly boolean[]> => {
+      const send = async (batch: Batch): Promise<readonly number[]> => {
         const values = [batch.commits, batch.events, batch.work, again];
-        const [row] = await session.prepared<{ results: boolean[] }>(COMMIT_FUNCTION, COMMIT, values);
+        const [row] = await session.prepared<{ results: number[] }>(COMMIT_FUNCTION, COMMIT, values);
         return row?.results ?? [];
       };
       const [only, ...more] = batches;
       if (only !== undefined && more.length === 0) return [await send(only)];
       return session.transaction('begin', async () => {
-        const all: (readonly boolean[])[] = [];
+        const all: (readonly number[])[] = [];
         for (const batch of batches) all.push(await send(batch));
         return all;
       });
@@ -76,7 +76,7 @@ export class PostgresRunStore implements RunStore {
     const results = commits.map((): CommitResult => 'conflict');
     batches.forEach(({ places }, batch) => {
       places.forEach((place, at) => {
-        if (done[batch]?.[at] === true) results[place] = 'ok';
+        results[place] = COMMIT_RESULTS[done[batch]?.[at] ?? 0] ?? 'conflict';
       });
     });
     const changed = commits.filter((_, at) => results[at] === 'ok').map(({ runId }) => runId);
@@ -99,7 +99,7 @@ export class PostgresRunStore implements RunStore {
         // Gone since we saw it, and an earlier try may have done it: then the rest is gone as well.
         if (removed === 0) return again;
         for (const name of ['dropEvents', 'dropSnapshot', 'clearWork'] as const)
-          await session.run(name, { run_no: no });
+          await session.run(name, { run_no: no }); // aliases go with their run
         return true;
       }),
     );
@@ -139,6 +139,15 @@ export class PostgresRunStore implements RunStore {
       session.query<EventRow>(some.text, { ...values, ...some.values }),
     );
     return rows.map(toEvent);
+  }
+
+  async runOf(alias: string): Promise<string | undefined> {
+    const [found] = await this.#read<{ id: string }>('runOfAlias', { alias });
+    return found?.id;
+  }
+
+  async aliases(runId: string): Promise<readonly string[]> {
+    return (await this.#read<{ alias: string }>('aliasesOf', { id: runId })).map(({ alias }) => alias);
   }
 
   async list(query: ListQuery): Promise<RunPage> {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { LATEST } from '../../../src/store/sql/migrations.ts';
+import { LATEST, LATEST_BREAKING } from '../../../src/store/sql/migrations.ts';
 import { openPostgres } from '../../../src/store/postgres/open-postgres.ts';
 import { parseStoreUrl } from '../../../src/store/store-address.ts';
 import { commitOf, put } from '../../contracts/run-store.ts';
@@ -21,7 +21,7 @@ describePostgres('opening a store in PostgreSQL', (server) => {
     expect((await stores[0]!.runs.list({ limit: 100 })).runs).toHaveLength(20);
     const { schema } = rig.address;
     const versions = await server().query(`select needs, applied from ${schema}.store`);
-    expect(versions).toEqual([{ needs: LATEST, applied: LATEST }]);
+    expect(versions).toEqual([{ needs: LATEST_BREAKING, applied: LATEST }]);
     await rig.close();
   });
 
