@@ -251,7 +251,8 @@ export class Machine {
 }
 
 /** What the input may ask for, as far as the executor contract needs it. */
-function wish(input: Json): { readonly fate?: 'succeed' | 'fail' | 'hang';
+function wish(input: Json): {
+  readonly fate?: 'succeed' | 'fail' | 'hang';
   readonly fat?: boolean;
   readonly accepts?: boolean;
 } {
