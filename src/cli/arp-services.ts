@@ -2,6 +2,8 @@
 import { resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { RouteGroup } from '../doors/http.ts';
+import type { Llm } from '../doors/arp/llm/llm.ts';
+import type { NodeTypes } from '../doors/arp/registry/node-types.ts';
 import type { ServiceKey } from '../doors/arp/services.ts';
 import { ReeveError } from '../model/errors.ts';
 import type { AuthSettings } from '../policy/auth/settings.ts';
@@ -31,6 +33,8 @@ export function openService(
   switch (service) {
     case 'node-registry':
       return openRegistry(ctx, world);
+    case 'selection':
+      return openSelection(ctx, world, auth);
     case 'pdp':
       return openPdp(ctx, world, auth);
     case 'run-store':
@@ -59,28 +63,63 @@ async function openRegistry(ctx: CliContext, world: World): Promise<OpenService>
   return served(registry, registryService(registry, world));
 }
 
+async function openSelection(
+  ctx: CliContext,
+  world: World,
+  auth: AuthSettings | undefined,
+): Promise<OpenService> {
+  const { selectionRoutes } = await import('../doors/arp/selection/routes.ts');
+  const strategy = setting(ctx, 'JARVIS_SELECTION_STRATEGY') ?? 'llm';
+  const llm = strategy === 'llm' ? await configuredLlm(ctx) : undefined;
+  const nodeTypes = await configuredRegistry(ctx, auth);
+  const topDefault = positive(ctx, 'JARVIS_SELECTION_TOP_K_DEFAULT', 'whole');
+  const plannerId = setting(ctx, 'JARVIS_SELECTION_PLANNER_NODE_TYPE_ID');
+  const group = selectionRoutes({
+    ...world,
+    strategy,
+    ...(llm === undefined ? {} : { llm }),
+    ...(nodeTypes === undefined ? {} : { nodeTypes }),
+    ...(topDefault === undefined ? {} : { topDefault }),
+    ...(plannerId === undefined ? {} : { plannerId }),
+  });
+  return { group, isReady: async () => true, close: () => undefined };
+}
+
+/** Undefined: no variable `ARP_LLM_…` is set. */
+async function configuredLlm(ctx: CliContext): Promise<Llm | undefined> {
+  const { llmSettings, openLlm } = await import('../doors/arp/llm/settings.ts');
+  const settings = llmSettings(ctx.env);
+  return settings === undefined ? undefined : openLlm(settings, ctx.cwd);
+}
+
+/** The registry over HTTP, asked with a token of our own (H30); undefined: none is configured. */
+async function configuredRegistry(
+  ctx: CliContext,
+  auth: AuthSettings | undefined,
+): Promise<NodeTypes | undefined> {
+  const url = setting(ctx, 'JARVIS_NODE_REGISTRY_URL');
+  if (url === undefined) return undefined;
+  const { baseUrlOf } = await import('../doors/arp/clients/http-client.ts');
+  const { registryClient } = await import('../doors/arp/clients/registry-client.ts');
+  return registryClient({
+    baseUrl: baseUrlOf(url, 'JARVIS_NODE_REGISTRY_URL'),
+    ...(auth === undefined ? {} : { token: await tokensFor(ctx, auth, 'NODE_REGISTRY') }),
+  });
+}
+
 async function openPdp(ctx: CliContext, world: World, auth: AuthSettings | undefined): Promise<OpenService> {
   const { decisionPoint } = await import('../doors/arp/pdp/pdp.ts');
   const { pdpService } = await import('../doors/arp/pdp/routes.ts');
   const { policyFile } = await import('../policy/arp-policy/load.ts');
-  const { baseUrlOf } = await import('../doors/arp/clients/http-client.ts');
-  const { registryClient } = await import('../doors/arp/clients/registry-client.ts');
   const profile = setting(ctx, 'JARVIS_POLICY_PROFILE');
   const path = setting(ctx, 'JARVIS_POLICY_PATH') ?? setting(ctx, 'ARP_POLICY_PATH');
   const mode = setting(ctx, 'ARP_POLICY_MODE');
-  const registry = setting(ctx, 'JARVIS_NODE_REGISTRY_URL');
+  const nodeTypes = await configuredRegistry(ctx, auth);
   const decide = decisionPoint({
     ...(profile === undefined ? {} : { profile }),
     ...(path === undefined ? {} : { policy: policyFile(resolve(ctx.cwd, path)) }),
     ...(mode === undefined ? {} : { mode }),
-    ...(registry === undefined
-      ? {}
-      : {
-          nodeTypes: registryClient({
-            baseUrl: baseUrlOf(registry, 'JARVIS_NODE_REGISTRY_URL'),
-            ...(auth === undefined ? {} : { token: await tokensFor(ctx, auth, 'NODE_REGISTRY') }),
-          }),
-        }),
+    ...(nodeTypes === undefined ? {} : { nodeTypes }),
   });
   return { group: pdpService(decide, world), isReady: async () => true, close: () => undefined };
 }
@@ -199,14 +238,15 @@ function bytesOf(ctx: CliContext, variable: string): number | undefined {
   return mebibytes === undefined ? undefined : Math.floor(mebibytes * MEBIBYTE);
 }
 
-function positive(ctx: CliContext, variable: string): number | undefined {
+function positive(ctx: CliContext, variable: string, kind: 'any' | 'whole' = 'any'): number | undefined {
   const text = setting(ctx, variable);
   if (text === undefined) return undefined;
-  const value = /^\d{1,12}(\.\d{1,6})?$/.test(text) ? Number(text) : 0;
+  const form = kind === 'whole' ? /^\d{1,9}$/ : /^\d{1,12}(\.\d{1,6})?$/;
+  const value = form.test(text) ? Number(text) : 0;
   if (value > 0) return value;
   throw new ReeveError(
     'E_INVALID_INPUT_SCHEMA',
-    `${variable} must be a number above 0, not ${JSON.stringify(text)}`,
+    `${variable} must be a ${kind === 'whole' ? 'whole ' : ''}number above 0, not ${JSON.stringify(text)}`,
     {
       variable,
       value: text.slice(0, 100),

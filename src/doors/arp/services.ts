@@ -21,6 +21,12 @@ export const SERVICES = {
     description: 'Node types: published once, found by id and version.',
     misfitStatus: 400,
   },
+  selection: {
+    port: 8085,
+    name: 'arp-jarvis-selection-service',
+    description: 'Finds node types that can carry out a subtask.',
+    misfitStatus: 400,
+  },
   pdp: {
     port: 8086,
     name: 'arp-jarvis-pdp',

@@ -8,6 +8,7 @@ import { hasNull, test, type Served, type Stack } from './support.ts';
 
 const OPEN: Readonly<Record<ServiceKey, (stack: Stack) => Promise<Served>>> = {
   'node-registry': (stack) => stack.registry(),
+  selection: (stack) => stack.selection({ strategy: 'deterministic', nodeTypes: stack.registry().registry }),
   pdp: (stack) => stack.pdp({}),
   'run-store': (stack) => stack.runStore(),
   'event-stream': (stack) => stack.eventStream(),
@@ -18,6 +19,7 @@ const ROWS = Object.entries(OPEN).map(([key, open]) => [key as ServiceKey, open]
 /** A path that takes POST with a JSON body, and what is wrong with an empty one. */
 const POSTS: Partial<Readonly<Record<ServiceKey, readonly [string, string]>>> = {
   'node-registry': ['/v1/node-types', 'node_type'],
+  selection: ['/v1/candidate-sets', 'subtask_spec'],
   pdp: ['/v1/policy:decide', 'action'],
   'run-store': ['/v1/runs', 'run'],
   'event-stream': ['/v1/run-events', 'events'],

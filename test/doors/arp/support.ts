@@ -14,6 +14,8 @@ import { NodeRegistry } from '../../../src/doors/arp/registry/registry.ts';
 import { registryService } from '../../../src/doors/arp/registry/routes.ts';
 import { RunRecords } from '../../../src/doors/arp/run-store/records.ts';
 import { runStoreService } from '../../../src/doors/arp/run-store/routes.ts';
+import { selectionRoutes } from '../../../src/doors/arp/selection/routes.ts';
+import type { SelectionOptions } from '../../../src/doors/arp/selection/selection.ts';
 import { startServer } from '../../../src/server/server.ts';
 import { ask, type Answer } from '../../server/client.ts';
 
@@ -79,6 +81,9 @@ export class Stack {
   registry(): Promise<Served> & { readonly registry: NodeRegistry } {
     const registry = this.opened(new NodeRegistry(':memory:'));
     return Object.assign(this.serve(registryService(registry, WORLD)), { registry });
+  }
+  selection(options: Omit<SelectionOptions, 'nowMs'>): Promise<Served> {
+    return this.serve(selectionRoutes({ ...options, ...WORLD }));
   }
   pdp(options: PdpOptions): Promise<Served> {
     return this.serve(pdpService(decisionPoint(options), WORLD));

@@ -7,6 +7,11 @@ const SERVICES: Readonly<Record<ServiceKey, { readonly summary: string; readonly
     summary: "Serve ARP's Node Registry",
     intent: 'serves node types: published once, found by id and version',
   },
+  selection: {
+    summary: "Serve ARP's Selection",
+    intent:
+      'serves candidates for subtasks: node types of the registry, ranked by a language model or by words',
+  },
   pdp: {
     summary: "Serve ARP's policy decision point",
     intent: 'serves decisions by the policy file that the environment names; without one it denies',

@@ -55,7 +55,7 @@ export function chatModel(settings: ChatModelSettings, world: ChatModelWorld = {
             apiKey,
           );
           if (!error.retryable || retries >= retriesMax || afterMs > AFTER_MS_MAX) throw error;
-          await wait(afterMs, request.signal);
+          await wait(afterMs, request.signal).catch(() => request.signal?.throwIfAborted());
         }
       }
     },
