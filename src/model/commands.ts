@@ -1,6 +1,7 @@
 /** What may be asked of a run. Imperative; `decide` answers with events or a refusal. */
 import type { Limits } from './budget.ts';
 import type { Sha256 } from './canonical.ts';
+import type { Constraints } from './constraints.ts';
 import type { AttemptError, Fact, ImportedState, SignatureEnvelope } from './events.ts';
 import type { JsonObject } from './json.ts';
 import type { ArtifactsDelta, CheckpointType, NodeSpec, RequiredAction, SettledState } from './node.ts';
@@ -31,6 +32,8 @@ export type Command =
       readonly below?: readonly Branch[];
       /** Recorded with the run, in order. */
       readonly facts?: readonly Fact[];
+      /** It runs from then on. Default: it is queued until its root is claimed. */
+      readonly begin?: true;
       /** Why the run is not to begin: it is created and has failed, in one act. */
       readonly denied?: AttemptError;
     }
@@ -51,6 +54,8 @@ export type Command =
       readonly below?: readonly Branch[];
       /** Recorded if anything is added; those about nodes that were left out are not. */
       readonly facts?: readonly Fact[];
+      /** Holds for what is added, beside the run's own. */
+      readonly constraints?: Constraints;
     })
   /** Takes the lease of a node. On the root also: checks the environment, lets a queued run begin. */
   | {
@@ -119,6 +124,11 @@ export type Command =
       readonly type: 'settle';
       readonly node: string;
       readonly state: SettledState;
+      /**
+       * Whoever reports it has the last word on any node, whatever it is doing: an attempt under way ends with it and is
+       * stopped by its worker; as the root it ends the run, also a held one.
+       */
+      readonly regardless?: true;
       readonly outputs?: JsonObject;
       readonly error?: AttemptError;
       readonly by?: string;

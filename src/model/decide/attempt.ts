@@ -1,7 +1,7 @@
 import { canonicalJson } from '../canonical.ts';
 import type { AttemptRef, Command } from '../commands.ts';
 import type { AttemptError, Lease, NextState } from '../events.ts';
-import { hasAttempts, isExternal, type AttemptOutcome, type NodeSpec } from '../node.ts';
+import { hasAttempts, isExternal, type AttemptOutcome, type NodeSpec, type SettledState } from '../node.ts';
 import {
   isGated,
   isUndecided,
@@ -248,6 +248,18 @@ export function finishAttempt(draft: Draft, command: Finish): void {
 export function handOver(draft: Draft, node: Node, live: LiveAttempt): void {
   const usage = settledUsage(live, true, {});
   endAttempt(draft, node, live, { outcome: 'accepted', next: { state: 'running' }, usage, command: {} });
+}
+
+/** Ends the live attempt of a node whose end is known from elsewhere. What it used beyond its reservation is not. */
+export function endFromOutside(
+  draft: Draft,
+  node: Node,
+  live: LiveAttempt,
+  settled: { readonly state: SettledState } & Pick<Finish, 'outputs' | 'error'>,
+): void {
+  const { state, ...command } = settled;
+  const usage = settledUsage(live, state === 'succeeded', {});
+  endAttempt(draft, node, live, { outcome: state, next: { state }, usage, command });
 }
 
 function holdForFailure(draft: Draft, spec: NodeSpec, command: Finish): void {

@@ -6,7 +6,7 @@ import { recordFacts, refuse, type Draft } from './draft.ts';
 import { addBranches, checkNodes, refuseSizes, refuseTypes } from './nodes.ts';
 
 export function create(draft: Draft, command: Extract<Command, { type: 'create' }>): void {
-  const { spec, environment, below = [], facts, denied } = command;
+  const { spec, environment, below = [], facts, begin, denied } = command;
   refuseExisting(draft);
   checkNodes(draft, [spec.root]);
   checkNodes(draft, spec.nodes, spec.root.id);
@@ -17,13 +17,14 @@ export function create(draft: Draft, command: Extract<Command, { type: 'create' 
   draft.emit({ type: 'run_created', spec });
   if (environment !== undefined) draft.emit({ type: 'environment_recorded', environment });
   addBranches(draft, below);
+  // A run fails from running only.
+  if (begin === true || denied !== undefined) changeStanding(draft, { phase: 'running' });
   recordFacts(draft, facts);
   if (denied !== undefined) deny(draft, denied);
 }
 
-/** A run fails from running only; between these events nobody can come. */
+/** Between these events nobody can come. */
 function deny(draft: Draft, error: AttemptError): void {
-  changeStanding(draft, { phase: 'running' });
   draft.emit({ type: 'node_settled', node: draft.state.spec.rootId, state: 'failed', error });
   concludeAll(draft);
 }

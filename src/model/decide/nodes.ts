@@ -1,7 +1,7 @@
 /** Adding nodes: what is new of them, whether it may be there, and whether it is sound. */
 import { canonicalJson } from '../canonical.ts';
 import type { Branch, Command } from '../commands.ts';
-import { nodeRefused, type Constraints } from '../constraints.ts';
+import { mergeConstraints, nodeRefused, type Constraints } from '../constraints.ts';
 import type { Json } from '../json.ts';
 import { hasAttempts, type NodeSpec } from '../node.ts';
 import { nodeState, type Node } from '../state.ts';
@@ -11,9 +11,9 @@ import { standingText } from './control.ts';
 import { recordFacts, refuse, type Draft } from './draft.ts';
 
 export function addNodes(draft: Draft, command: Extract<Command, { type: 'add_nodes' }>): void {
-  const { parent, nodes, below = [], facts = [] } = command;
+  const { parent, nodes, below = [], facts = [], constraints } = command;
   const given = new Set([{ parent, nodes }, ...below].flatMap((branch) => branch.nodes.map(({ id }) => id)));
-  const added = addBranches(draft, [{ parent, nodes }, ...below]);
+  const added = addBranches(draft, [{ parent, nodes }, ...below], constraints);
   if (added.size === 0) return;
   const isLeftOut = (id: string): boolean => given.has(id) && !added.has(id);
   recordFacts(
@@ -24,14 +24,18 @@ export function addNodes(draft: Draft, command: Extract<Command, { type: 'add_no
 }
 
 /** @returns the ids of the nodes that were not there before. */
-export function addBranches(draft: Draft, branches: readonly Branch[]): ReadonlySet<string> {
+export function addBranches(
+  draft: Draft,
+  branches: readonly Branch[],
+  tighter: Constraints = {},
+): ReadonlySet<string> {
   const added = new Set<string>();
+  const constraints = mergeConstraints(draft.state.spec.constraints ?? {}, tighter);
   for (const { parent: id, nodes } of branches) {
     const parent = requireParent(draft, id);
     const fresh = newNodes(draft, id, nodes);
     if (fresh.length === 0) continue;
     const { state } = draft;
-    const constraints = state.spec.constraints ?? {};
     refuseSizes(constraints, {
       depth: parent.depth + 1,
       children: parent.children + fresh.length,

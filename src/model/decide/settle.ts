@@ -2,7 +2,7 @@ import type { Command } from '../commands.ts';
 import { isExternal } from '../node.ts';
 import { isUndecided, nodeState } from '../state.ts';
 import { isTerminal } from '../transitions.ts';
-import { handOver } from './attempt.ts';
+import { endFromOutside, handOver } from './attempt.ts';
 import { budgetViolations, declaredCheckpoint, holdForBudget } from './checkpoint.ts';
 import { conclude } from './conclude.ts';
 import { changeStanding, holdIfPossible, standingText } from './control.ts';
@@ -10,10 +10,10 @@ import { refuse, type Draft } from './draft.ts';
 
 export function settleNode(draft: Draft, command: Extract<Command, { type: 'settle' }>): void {
   const { state } = draft;
-  const { type: _, node: id, ...settled } = command;
+  const { type: _, node: id, regardless = false, ...settled } = command;
   const node = state.nodes.get(id);
   const external = node !== undefined && isExternal(node.spec);
-  const isBusy = node?.live !== undefined && !external;
+  const isBusy = node?.live !== undefined && !external && !regardless;
   if (node === undefined || node.state === 'canceled' || isBusy || isTerminal(state.standing)) {
     refuse('E_INVALID_STATE_TRANSITION', `node '${id}' of ${state.id} cannot be settled now`, {
       node: id,
@@ -21,13 +21,20 @@ export function settleNode(draft: Draft, command: Extract<Command, { type: 'sett
       state: nodeState(state, id) ?? 'unknown',
     });
   }
-  if (!external) {
+  if (!external && !regardless) {
     if (node.lastOutcome !== 'unknown') {
       refuse('E_INVALID_STATE_TRANSITION', `the outcome of node '${id}' is not unknown`, { node: id });
     }
     if ((command.by ?? '') === '' || (command.reason ?? '').trim() === '') {
       refuse('E_INVALID_INPUT_SCHEMA', 'settling an unknown outcome needs a name and a reason', { node: id });
     }
+  }
+  const isRoot = id === state.spec.rootId;
+  // Nobody will resume it for the sake of an end that is known.
+  if (regardless && isRoot && state.standing.phase !== 'running') changeStanding(draft, { phase: 'running' });
+  if (node.live !== undefined && !external) {
+    endFromOutside(draft, node, node.live, settled);
+    return conclude(draft, node.parent);
   }
   // Whoever settles it has taken it over, and was faster than the news of that.
   if (node.live !== undefined) handOver(draft, node, node.live);
@@ -41,7 +48,7 @@ export function settleNode(draft: Draft, command: Extract<Command, { type: 'sett
   }
   // Only a running run ends by its root; a held one must be resumed or canceled first. What was handed over has ended all
   // the same, and is not told to come again: then its run ends once it is resumed.
-  const isOfHeld = external && id === state.spec.rootId && state.standing.phase !== 'running';
+  const isOfHeld = external && isRoot && state.standing.phase !== 'running';
   if (isOfHeld && (!isHandedOver || settled.state === 'canceled'))
     changeStanding(draft, { phase: settled.state });
   conclude(draft, node.parent);
