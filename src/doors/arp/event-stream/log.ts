@@ -7,6 +7,7 @@ import { ServiceDatabase } from '../../../store/sqlite/service-database.ts';
 import { ArpError, validationFailed } from '../wire/errors.ts';
 import { wireTime } from '../wire/ids.ts';
 import type { NewEvent } from './schemas.ts';
+import type { EventEntry, EventFeed, EventPage } from './stream.ts';
 import { Wakers } from './wakers.ts';
 
 const FORMAT = { application: 0x5265_4576, version: 1 };
@@ -36,13 +37,6 @@ const SWEEP_EVENTS = 1000;
 export type Scope =
   | { readonly kind: 'run'; readonly id: string }
   | { readonly kind: 'node_run'; readonly id: string };
-
-export interface EventPage {
-  /** NDJSON. */
-  readonly text: string;
-  readonly count: number;
-  readonly lastSeq: number;
-}
 
 export interface Appended {
   readonly items: readonly { readonly run_id: string; readonly seq: number }[];
@@ -116,38 +110,44 @@ export class EventLog {
     };
   }
 
-  /** What follows a number, cut to what may be held at once. */
-  page({ kind, id }: Scope, after: number, limit: number): EventPage {
-    const lines: string[] = [];
+  /**
+   * Nothing is missed between a page and waiting for the next as long as nothing is awaited between: a page is read at
+   * once, and commits of others cannot come in between.
+   */
+  feed(scope: Scope): EventFeed {
+    return {
+      page: (after, limit) => this.#page(scope, after, limit),
+      waitFor: (ms, signal) => this.#wakers.wait(this.#keysFor(scope), ms, signal),
+      close: () => undefined,
+    };
+  }
+
+  #page(scope: Scope, after: number, limit: number): EventPage {
+    const { kind, id } = scope;
+    const entries: EventEntry[] = [];
     let bytes = 0;
-    let lastSeq = after;
     const rows = kind === 'run' ? this.#statements.run_events : this.#statements.node_run_events;
     for (const { seq, line } of rows.iterate({ id, after })) {
-      if (lines.length > 0 && bytes + line.length > PAGE_BYTES) break;
-      lines.push(line);
+      if (entries.length >= limit || (entries.length > 0 && bytes + line.length > PAGE_BYTES)) break;
+      entries.push({ seq, text: line.slice(0, -1) });
       bytes += line.length;
-      lastSeq = seq;
-      if (lines.length >= limit) break;
     }
-    return { text: lines.join(''), count: lines.length, lastSeq };
+    const last = entries.at(-1)?.seq ?? after;
+    if (entries.length > 0) return { entries, last, next: 'more' }; // or not: the next page will tell
+    return { entries, last, next: this.#isCompleted(scope) ? 'over' : 'tail' };
   }
 
   /** Whether the run is over, so that a follower need not wait for more. */
-  isCompleted({ kind, id }: Scope): boolean {
+  #isCompleted({ kind, id }: Scope): boolean {
     if (kind === 'run') return this.#statements.run.get(id)?.completed === 1;
     const runs = this.#statements.runsOfNode.all(id);
     return runs.length > 0 && runs.every(({ completed }) => completed === 1);
   }
 
-  /**
-   * Waits for an event of the scope. Nothing is missed between `page` and this as long as nothing is awaited between.
-   * @returns false when nothing came in `ms`, or when it was aborted.
-   */
-  waitFor(scope: Scope, ms: number, signal: AbortSignal): Promise<boolean> {
+  /** The end of its run ends the wait for events of a NodeRun too. */
+  #keysFor(scope: Scope): readonly string[] {
     const runs = scope.kind === 'run' ? [] : this.#statements.runsOfNode.all(scope.id);
-    // The end of its run ends the wait for events of a NodeRun too.
-    const keys = [keyOf(scope), ...runs.map(({ run_id: id }) => keyOf({ kind: 'run', id }))];
-    return this.#wakers.wait(keys, ms, signal);
+    return [keyOf(scope), ...runs.map(({ run_id: id }) => keyOf({ kind: 'run', id }))];
   }
 
   /** Removes events stored before a time, some at a time, so that nobody waits long. @returns how many. */
