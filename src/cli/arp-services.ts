@@ -6,37 +6,32 @@ import type { Llm } from '../doors/arp/llm/llm.ts';
 import type { NodeTypes } from '../doors/arp/registry/node-types.ts';
 import type { ServiceKey } from '../doors/arp/services.ts';
 import { ReeveError } from '../model/errors.ts';
-import type { AuthSettings } from '../policy/auth/settings.ts';
+import { addressOf, setting, type Inbound, type OpenService, type World } from './arp-settings.ts';
 import { sqliteFileOf } from '../store/sqlite/service-database.ts';
 import type { CliContext } from './command.ts';
-
-export interface OpenService {
-  readonly group: RouteGroup;
-  isReady(): Promise<boolean>;
-  close(): void;
-}
 
 const MEBIBYTE = 1_048_576;
 const DAY_MS = 86_400_000;
 const SWEEP_MS = 3_600_000;
 
-/**
- * @param auth undefined: tokens of an issuer play no part.
- * @throws ReeveError E_INVALID_INPUT_SCHEMA for a variable that cannot be read; E_STORE_*
- */
-export function openService(
+/** @throws ReeveError E_INVALID_INPUT_SCHEMA for a variable that cannot be read; E_STORE_* */
+export async function openService(
   service: ServiceKey,
   ctx: CliContext,
-  auth: AuthSettings | undefined,
+  inbound: Inbound,
 ): Promise<OpenService> {
   const world = { version: ctx.version, nowMs: () => Date.now() };
   switch (service) {
+    case 'run-gateway':
+      return (await import('./arp-coordinator.ts')).openGateway(ctx, world, inbound);
+    case 'run-coordinator':
+      return (await import('./arp-coordinator.ts')).openCoordinator(ctx, world, inbound);
     case 'node-registry':
       return openRegistry(ctx, world);
     case 'selection':
-      return openSelection(ctx, world, auth);
+      return openSelection(ctx, world, inbound);
     case 'pdp':
-      return openPdp(ctx, world, auth);
+      return openPdp(ctx, world, inbound);
     case 'run-store':
       return openRunStore(ctx, world);
     case 'event-stream':
@@ -44,11 +39,6 @@ export function openService(
     case 'artifact-store':
       return openArtifactStore(ctx, world);
   }
-}
-
-interface World {
-  readonly version: string;
-  nowMs(): number;
 }
 
 async function openRegistry(ctx: CliContext, world: World): Promise<OpenService> {
@@ -66,12 +56,12 @@ async function openRegistry(ctx: CliContext, world: World): Promise<OpenService>
 async function openSelection(
   ctx: CliContext,
   world: World,
-  auth: AuthSettings | undefined,
+  { jwt }: Pick<Inbound, 'jwt'>,
 ): Promise<OpenService> {
   const { selectionRoutes } = await import('../doors/arp/selection/routes.ts');
   const strategy = setting(ctx, 'JARVIS_SELECTION_STRATEGY') ?? 'llm';
   const llm = strategy === 'llm' ? await configuredLlm(ctx) : undefined;
-  const nodeTypes = await configuredRegistry(ctx, auth);
+  const nodeTypes = await configuredRegistry(ctx, jwt);
   const topDefault = positive(ctx, 'JARVIS_SELECTION_TOP_K_DEFAULT', 'whole');
   const plannerId = setting(ctx, 'JARVIS_SELECTION_PLANNER_NODE_TYPE_ID');
   const group = selectionRoutes({
@@ -93,28 +83,21 @@ async function configuredLlm(ctx: CliContext): Promise<Llm | undefined> {
 }
 
 /** The registry over HTTP, asked with a token of our own (H30); undefined: none is configured. */
-async function configuredRegistry(
-  ctx: CliContext,
-  auth: AuthSettings | undefined,
-): Promise<NodeTypes | undefined> {
-  const url = setting(ctx, 'JARVIS_NODE_REGISTRY_URL');
-  if (url === undefined) return undefined;
-  const { baseUrlOf } = await import('../doors/arp/clients/http-client.ts');
+async function configuredRegistry(ctx: CliContext, jwt: Inbound['jwt']): Promise<NodeTypes | undefined> {
+  const address = await addressOf(ctx, 'NODE_REGISTRY', jwt);
+  if (address === undefined) return undefined;
   const { registryClient } = await import('../doors/arp/clients/registry-client.ts');
-  return registryClient({
-    baseUrl: baseUrlOf(url, 'JARVIS_NODE_REGISTRY_URL'),
-    ...(auth === undefined ? {} : { token: await tokensFor(ctx, auth, 'NODE_REGISTRY') }),
-  });
+  return registryClient(address);
 }
 
-async function openPdp(ctx: CliContext, world: World, auth: AuthSettings | undefined): Promise<OpenService> {
+async function openPdp(ctx: CliContext, world: World, { jwt }: Pick<Inbound, 'jwt'>): Promise<OpenService> {
   const { decisionPoint } = await import('../doors/arp/pdp/pdp.ts');
   const { pdpService } = await import('../doors/arp/pdp/routes.ts');
   const { policyFile } = await import('../policy/arp-policy/load.ts');
   const profile = setting(ctx, 'JARVIS_POLICY_PROFILE');
   const path = setting(ctx, 'JARVIS_POLICY_PATH') ?? setting(ctx, 'ARP_POLICY_PATH');
   const mode = setting(ctx, 'ARP_POLICY_MODE');
-  const nodeTypes = await configuredRegistry(ctx, auth);
+  const nodeTypes = await configuredRegistry(ctx, jwt);
   const decide = decisionPoint({
     ...(profile === undefined ? {} : { profile }),
     ...(path === undefined ? {} : { policy: policyFile(resolve(ctx.cwd, path)) }),
@@ -122,21 +105,6 @@ async function openPdp(ctx: CliContext, world: World, auth: AuthSettings | undef
     ...(nodeTypes === undefined ? {} : { nodeTypes }),
   });
   return { group: pdpService(decide, world), isReady: async () => true, close: () => undefined };
-}
-
-const AUDIENCES = { NODE_REGISTRY: 'arp-jarvis-noderegistry' } as const;
-
-/** As whom we ask a service (contract arp §5.2). @throws ReeveError E_INVALID_INPUT_SCHEMA: there are no credentials. */
-async function tokensFor(
-  ctx: CliContext,
-  auth: AuthSettings,
-  callee: keyof typeof AUDIENCES,
-): Promise<() => Promise<string | undefined>> {
-  const { clientSettings } = await import('../policy/auth/client-settings.ts');
-  const { TokenSource } = await import('../policy/auth/token-source.ts');
-  const source = new TokenSource(clientSettings(ctx.env, auth, true), () => Date.now());
-  const audience = setting(ctx, `JARVIS_${callee}_AUDIENCE`) ?? AUDIENCES[callee];
-  return () => source.own({ audience });
 }
 
 async function openRunStore(ctx: CliContext, world: World): Promise<OpenService> {
@@ -217,12 +185,6 @@ function sweeping(
     over.abort();
     clearInterval(timer);
   };
-}
-
-/** Undefined: not set, or blank. */
-function setting(ctx: CliContext, name: string): string | undefined {
-  const text = ctx.env[name]?.trim();
-  return text === '' ? undefined : text;
 }
 
 function isOn(ctx: CliContext, name: string): boolean {

@@ -3,6 +3,7 @@ import type { Authenticate } from '../doors/http.ts';
 import { ReeveError } from '../model/errors.ts';
 import { escapeControls } from '../model/visible-text.ts';
 import { authSettings, isConfigured, type AuthSettings } from '../policy/auth/settings.ts';
+import { authenticate, type KnownToken } from '../server/tokens.ts';
 import type { CliContext, Flags } from './command.ts';
 
 export interface JwtChoice {
@@ -47,4 +48,15 @@ export async function authentication(
   if (jwt === undefined) return {};
   const { jwtAuthentication } = await import('../server/jwt.ts');
   return { authenticate: jwtAuthentication(jwt, { nowMs: () => Date.now(), note }) };
+}
+
+/**
+ * The shared token as a way to tell who asks: whoever has it may do everything. @returns undefined: there is none.
+ */
+export function sharedAuthentication(tokens: readonly KnownToken[]): Authenticate | undefined {
+  if (tokens.length === 0) return undefined;
+  return ({ authorization }) => {
+    authenticate(tokens, authorization === undefined ? undefined : String(authorization));
+    return { via: 'disabled', subject: undefined, claims: {}, tenant: undefined, token: undefined };
+  };
 }

@@ -4,7 +4,7 @@ import { startServer } from '../../server/server.ts';
 import { openService } from '../arp-services.ts';
 import type { CommandHandler } from '../command.ts';
 import { aborted, announce, STOP_MS } from '../serve-announce.ts';
-import { authentication } from '../serve-auth.ts';
+import { authentication, sharedAuthentication } from '../serve-auth.ts';
 import { serveSettings } from '../serve-settings.ts';
 
 const HOST_DEFAULT = '127.0.0.1';
@@ -23,7 +23,11 @@ export function serveArp(service: ServiceKey): CommandHandler {
       jwtByVariables: true,
     });
     const note = (text: string): void => void ctx.stderr.write(`${text}\n`);
-    const { group, isReady, close } = await openService(service, ctx, settings.jwt);
+    const { authenticate } = await authentication(settings.jwt, note);
+    const { group, isReady, close } = await openService(service, ctx, {
+      jwt: settings.jwt,
+      authenticate: authenticate ?? sharedAuthentication(settings.tokens),
+    });
     try {
       const server = await startServer({
         groups: [group],
@@ -32,7 +36,7 @@ export function serveArp(service: ServiceKey): CommandHandler {
         version: ctx.version,
         listen: settings.listen,
         tokens: settings.tokens,
-        ...(await authentication(settings.jwt, note)),
+        ...(authenticate === undefined ? {} : { authenticate }),
         names: settings.names,
         bodyBytesMax: settings.maxBodyBytes,
         ...(service === 'artifact-store' ? { limits: { requestMs: UPLOAD_MS } } : {}),

@@ -1,5 +1,5 @@
 /** What all services of ARP share: their names and ports, health and version, how they fail (contract arp §1, §2). */
-import type { Route, RouteGroup } from '../http.ts';
+import type { Authenticate, Route, RouteGroup } from '../http.ts';
 import { ERROR_ENVELOPE, HEALTH, VERSION_INFO, type HealthCheck } from './wire/common.ts';
 import { wireFailure } from './wire/errors.ts';
 import { WIRE_SCHEMAS } from './wire/names.ts';
@@ -12,9 +12,24 @@ export interface ServiceInfo {
   readonly description: string;
   /** Status of a request that does not fit: the internal stores say it in their own way. */
   readonly misfitStatus: 400 | 422;
+  /** The same of a query; default as above. */
+  readonly queryMisfitStatus?: 422;
 }
 
 export const SERVICES = {
+  'run-gateway': {
+    port: 8080,
+    name: 'arp-jarvis-rungateway',
+    description: 'Where clients start and watch runs; hands everything on to the coordinator.',
+    misfitStatus: 400,
+  },
+  'run-coordinator': {
+    port: 8081,
+    name: 'arp-jarvis-run-coordinator',
+    description: 'The authority over runs: what they are, and what may happen to them.',
+    misfitStatus: 400,
+    queryMisfitStatus: 422,
+  },
   'node-registry': {
     port: 8084,
     name: 'arp-jarvis-node-registry',
@@ -64,10 +79,14 @@ export interface ServiceParts {
   nowMs(): number;
   /** Looks at what the service depends on. */
   checks(): Promise<readonly HealthCheck[]>;
+  /** What the checks come to; default: the worst of them. */
+  statusOf?(checks: readonly HealthCheck[]): HealthCheck['status'];
+  readonly authenticate?: Authenticate;
 }
 
 export function arpService(parts: ServiceParts): RouteGroup {
-  const { name, description, misfitStatus }: ServiceInfo = SERVICES[parts.service];
+  const info: ServiceInfo = SERVICES[parts.service];
+  const { name, description, misfitStatus, queryMisfitStatus = misfitStatus } = info;
   return {
     name: parts.service,
     description,
@@ -75,17 +94,20 @@ export function arpService(parts: ServiceParts): RouteGroup {
     routes: [healthRoute(parts), versionRoute(name, parts.version), ...parts.routes],
     failures: {
       schema: ERROR_ENVELOPE,
-      answer: (error) => wireFailure(error, misfitStatus),
+      // Bodies are checked below: what the server itself finds wrong is the query.
+      answer: (error) =>
+        wireFailure(error, error.details?.['problems'] === undefined ? misfitStatus : queryMisfitStatus),
     },
     ids: 'with-colons',
     unknownMethod: 405,
     checkBody: (schema, body) => requireFit(schema, body, misfitStatus),
     schemas: WIRE_SCHEMAS,
     bodyBytesMax: parts.bodyBytesMax,
+    ...(parts.authenticate === undefined ? {} : { authenticate: parts.authenticate }),
   };
 }
 
-function healthRoute({ checks, nowMs }: ServiceParts): Route {
+function healthRoute({ checks, nowMs, statusOf = worst }: ServiceParts): Route {
   return {
     method: 'GET',
     path: '/v1/health',
@@ -97,7 +119,7 @@ function healthRoute({ checks, nowMs }: ServiceParts): Route {
       const found = await checks();
       return {
         json: {
-          status: worst(found),
+          status: statusOf(found),
           time: new Date(nowMs()).toISOString(),
           ...(found.length === 0 ? {} : { checks: found }),
         },

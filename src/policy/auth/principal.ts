@@ -10,4 +10,6 @@ export interface Principal {
   readonly tenant: string | undefined;
   /** The token as it came: for an exchange, never for a log (I9). */
   readonly token: string | undefined;
+  /** The only run that it opens, where it was given out for work on one. */
+  readonly run?: string;
 }

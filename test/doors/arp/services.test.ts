@@ -4,9 +4,12 @@ import { SERVICES, type ServiceKey } from '../../../src/doors/arp/services.ts';
 import { ERROR_ENVELOPE, HEALTH, VERSION_INFO } from '../../../src/doors/arp/wire/common.ts';
 import { fieldErrors } from '../../../src/doors/arp/wire/validate.ts';
 import { ask } from '../../server/client.ts';
+import { openCoordinator, openGateway } from './coordinator-rig.ts';
 import { hasNull, test, type Served, type Stack } from './support.ts';
 
 const OPEN: Readonly<Record<ServiceKey, (stack: Stack) => Promise<Served>>> = {
+  'run-gateway': async (stack) => (await openGateway(stack)).gateway,
+  'run-coordinator': (stack) => openCoordinator(stack),
   'node-registry': (stack) => stack.registry(),
   selection: (stack) => stack.selection({ strategy: 'deterministic', nodeTypes: stack.registry().registry }),
   pdp: (stack) => stack.pdp({}),
@@ -18,6 +21,8 @@ const ROWS = Object.entries(OPEN).map(([key, open]) => [key as ServiceKey, open]
 
 /** A path that takes POST with a JSON body, and what is wrong with an empty one. */
 const POSTS: Partial<Readonly<Record<ServiceKey, readonly [string, string]>>> = {
+  'run-gateway': ['/v1/runs', 'input'],
+  'run-coordinator': ['/v1/node-runs', 'run_id'],
   'node-registry': ['/v1/node-types', 'node_type'],
   selection: ['/v1/candidate-sets', 'subtask_spec'],
   pdp: ['/v1/policy:decide', 'action'],
@@ -76,14 +81,15 @@ describe.each(ROWS)('%s', (key, open) => {
         'invalid_request',
         'Request validation failed',
       ]);
-      expect(empty.json.error.details.errors).toEqual([
-        { type: 'missing', loc: ['body', missing], msg: 'is missing' },
-      ]);
-      const unknown = await service.send('POST', path, { smuggled: 1, [missing]: null });
-      expect(unknown.json.error.details.errors[0]).toMatchObject({
-        type: 'extra_forbidden',
-        loc: ['body', 'smuggled'],
+      expect(empty.json.error.details.errors).toContainEqual({
+        type: 'missing',
+        loc: ['body', missing],
+        msg: 'is missing',
       });
+      const unknown = await service.send('POST', path, { smuggled: 1, [missing]: null });
+      expect(unknown.json.error.details.errors).toContainEqual(
+        expect.objectContaining({ type: 'extra_forbidden', loc: ['body', 'smuggled'] }),
+      );
       for (const raw of ['{', '', '"a', '\xff']) {
         const answer = await ask(service.address, 'POST', path, {
           raw,

@@ -3,6 +3,14 @@ import type { ServiceKey } from '../../../doors/arp/services.ts';
 import type { CommandSpec, FlagSpec } from '../../command.ts';
 
 const SERVICES: Readonly<Record<ServiceKey, { readonly summary: string; readonly intent: string }>> = {
+  'run-gateway': {
+    summary: "Serve ARP's Run Gateway",
+    intent: 'takes requests about runs and hands them on to the coordinator that the environment names',
+  },
+  'run-coordinator': {
+    summary: "Serve ARP's Run Coordinator",
+    intent: 'serves runs of agents and their NodeRuns, kept in the store',
+  },
   'node-registry': {
     summary: "Serve ARP's Node Registry",
     intent: 'serves node types: published once, found by id and version',
