@@ -7,9 +7,21 @@ import type { CoordinatorAddress } from '../../../src/doors/arp/gateway/relay.ts
 import { gatewayService } from '../../../src/doors/arp/gateway/routes.ts';
 import { Engine } from '../../../src/engine/engine.ts';
 import { systemChance, systemClock } from '../../../src/engine/system.ts';
-import { openStore, type Store } from '../../../src/store/open-store.ts';
+import type { Store } from '../../../src/store/open-store.ts';
+import type { NodeType } from '../../../src/doors/arp/wire/core.ts';
 import type { Answer } from '../../server/client.ts';
 import { WORLD, type Served, type Stack } from './support.ts';
+
+/** A registry that knows these. */
+export function types(...known: readonly NodeType[]): { get(id: string): Promise<NodeType> } {
+  return {
+    async get(id) {
+      const found = known.find(({ node_type_id }) => node_type_id === id);
+      if (found === undefined) throw new Error(`there is no ${id}`);
+      return found;
+    },
+  };
+}
 
 export const ECHO = { node_type_id: 'atomic.echo', version: '1.0.0' };
 export const PLANNER = { node_type_id: 'composite.planner', version: '1.0.0' };
@@ -42,8 +54,7 @@ export interface CoordinatorChoices
 }
 
 export async function openCoordinator(stack: Stack, choices: CoordinatorChoices = {}): Promise<Opened> {
-  const { store = await openStore(stack.path('store')), authenticate, heartbeatMs, ...options } = choices;
-  stack.opened({ close: () => void store.close() });
+  const { store = await stack.store('store'), authenticate, heartbeatMs, ...options } = choices;
   const engine = new Engine({
     store: store.runs,
     blobs: store.blobs,

@@ -17,6 +17,7 @@ import { runStoreService } from '../../../src/doors/arp/run-store/routes.ts';
 import { selectionRoutes } from '../../../src/doors/arp/selection/routes.ts';
 import type { SelectionOptions } from '../../../src/doors/arp/selection/selection.ts';
 import { startServer } from '../../../src/server/server.ts';
+import { openStore, type Store } from '../../../src/store/open-store.ts';
 import { ask, type Answer } from '../../server/client.ts';
 
 export const WORLD = { version: '9.9.9', nowMs: () => Date.parse('2026-01-02T03:04:05.678Z') };
@@ -76,6 +77,12 @@ export class Stack {
   opened<T extends Closable>(thing: T): T {
     this.#ends.push(() => thing.close());
     return thing;
+  }
+
+  async store(name: string): Promise<Store> {
+    const store = await openStore(this.path(name));
+    this.#ends.push(() => store.close());
+    return store;
   }
 
   registry(): Promise<Served> & { readonly registry: NodeRegistry } {
