@@ -71,3 +71,37 @@ test('G33 H25 a registry lets in who has a token, and the decision point gets it
     error: { message: expect.stringContaining('ARP_AUTH_CLIENT_ID is not set') },
   });
 });
+
+test('G34 the gateway asks on behalf of who asks it, and as itself for who brings no token', async ({
+  home,
+  issuer,
+}) => {
+  const common = { ARP_AUTH_ISSUER: issuer.url, JARVIS_POLICY_PROFILE: 'dev-allow' };
+  const coordinator = await serve(home, 'run-coordinator', {
+    ...common,
+    ARP_AUTH_AUDIENCE: 'arp-run-coordinator',
+  });
+  expect((await ask(coordinator, 'GET', '/v1/runs/x')).json.error.code).toBe('unauthorized');
+  const gateway = await serve(home, 'run-gateway', {
+    ...common,
+    ARP_AUTH_AUDIENCE: 'arp-run-gateway',
+    ARP_AUTH_MODE: 'optional',
+    ARP_AUTH_CLIENT_ID: CLIENT.id,
+    ARP_AUTH_CLIENT_SECRET: CLIENT.secret,
+    JARVIS_RUN_COORDINATOR_URL: `http://${coordinator}`,
+  });
+  const body = { root_node_type_ref: { node_type_id: 'atomic.x', version: '1' }, input: {} };
+  const token = await issuer.sign({ aud: 'arp-run-gateway', sub: 'ada' });
+  const asAda = { ...body, run_context: { actor: { type: 'user', id: 'ada' } } };
+  const exchanged = await ask(gateway, 'POST', '/v1/runs', { body: asAda, token });
+  expect(exchanged).toMatchObject({ status: 200, json: { state: 'running' } });
+  const asItself = await ask(gateway, 'POST', '/v1/runs:start', { body });
+  expect(asItself).toMatchObject({ status: 200, json: { state: 'running' } });
+  // Whoever it is, the coordinator only believes the token.
+  const refused = await ask(gateway, 'POST', '/v1/runs', { body: asAda });
+  expect(refused).toMatchObject({ status: 403, json: { error: { code: 'forbidden' } } });
+  const defect = await ask(gateway, 'GET', '/v1/runs/x', { token: 'no.token.atall' });
+  expect(defect).toMatchObject({ status: 401, json: { error: { code: 'unauthorized' } } });
+  const health = await ask(gateway, 'GET', '/v1/health');
+  expect(health.json).toMatchObject({ status: 'ok' });
+});

@@ -36,8 +36,11 @@ describe.concurrent('serve <service>', () => {
       JARVIS_RUN_STORE_DB_URL: `sqlite:///${home.path('abs/run.sqlite')}`,
       JARVIS_SELECTION_STRATEGY: 'deterministic',
     };
+    const coordinator = await serve(home, 'run-coordinator', env);
+    const asking = { ...env, JARVIS_RUN_COORDINATOR_URL: `http://${coordinator.address}/v1` };
     const opened: [ServiceKey, Served][] = [];
-    for (const key of Object.keys(SERVICES) as ServiceKey[]) opened.push([key, await serve(home, key, env)]);
+    for (const key of Object.keys(SERVICES) as ServiceKey[])
+      opened.push([key, key === 'run-coordinator' ? coordinator : await serve(home, key, asking)]);
     for (const [key, { get, running }] of opened) {
       expect((await get('/v1/version')).json.service_name).toBe(SERVICES[key].name);
       // selection has no registry here

@@ -22,6 +22,7 @@ export const SERVICES = {
     name: 'arp-jarvis-rungateway',
     description: 'Where clients start and watch runs; hands everything on to the coordinator.',
     misfitStatus: 400,
+    queryMisfitStatus: 422,
   },
   'run-coordinator': {
     port: 8081,

@@ -49,12 +49,12 @@ export interface Event {
 
 export interface CoordinatorChoices
   extends Partial<Omit<CoordinatorOptions, 'engine'>>,
-    Partial<Pick<CoordinatorWorld, 'authenticate' | 'heartbeatMs'>> {
+    Partial<Pick<CoordinatorWorld, 'authenticate' | 'checks' | 'heartbeatMs'>> {
   readonly store?: Store;
 }
 
 export async function openCoordinator(stack: Stack, choices: CoordinatorChoices = {}): Promise<Opened> {
-  const { store = await stack.store('store'), authenticate, heartbeatMs, ...options } = choices;
+  const { store = await stack.store('store'), authenticate, heartbeatMs, checks, ...options } = choices;
   const engine = new Engine({
     store: store.runs,
     blobs: store.blobs,
@@ -71,7 +71,7 @@ export async function openCoordinator(stack: Stack, choices: CoordinatorChoices 
   const group = coordinatorService(coordinator, {
     ...WORLD,
     assignments,
-    checks: async () => [],
+    checks: checks ?? (async () => []),
     ...(authenticate === undefined ? {} : { authenticate }),
     ...(heartbeatMs === undefined ? {} : { heartbeatMs }),
   });

@@ -250,6 +250,25 @@ describe('cancel', () => {
   });
 });
 
+test('H34 without its store it is down, without another service degraded', async ({ stack }) => {
+  const down = { status: 'down' } as const;
+  const ok = { status: 'ok' } as const;
+  const cases = [
+    [ok, ok, 'ok'],
+    [ok, down, 'degraded'],
+    [down, ok, 'down'],
+  ] as const;
+  const store = await stack.store('store');
+  for (const [own, pdp, status] of cases) {
+    const checks = [
+      { name: 'store', ...own },
+      { name: 'pdp', ...pdp },
+    ];
+    const c = await openCoordinator(stack, { store, checks: async () => checks });
+    expect((await c.get('/v1/health')).json).toMatchObject({ status, checks });
+  }
+});
+
 test('what is not there is 404, also what another door keeps in the same store', async ({ stack }) => {
   const c = await openCoordinator(stack);
   const root = { id: 'n', kind: 'atomic' as const };

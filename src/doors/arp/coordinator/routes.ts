@@ -2,7 +2,7 @@
 import type { Authenticate, HttpRequest, Route, RouteGroup } from '../../http.ts';
 import { STREAM_QUERY, streamReply } from '../event-stream/stream.ts';
 import { arpService } from '../services.ts';
-import type { HealthCheck } from '../wire/common.ts';
+import { EXTENSIONS, type HealthCheck } from '../wire/common.ts';
 import { INTERNAL_NODE_RUN, INTERNAL_RUN } from '../wire/runs.ts';
 import {
   NODE_RUN_COMPLETE_REQUEST,
@@ -14,7 +14,6 @@ import {
   type NodeRunsCreateRequest,
   type RunStartRequest,
 } from '../wire/requests.ts';
-import { EXTENSIONS } from '../wire/common.ts';
 import { list, object } from '../wire/schema.ts';
 import { OURSELVES } from './access.ts';
 import { withAssignments, type AssignmentTokens } from './assignment-tokens.ts';
@@ -33,7 +32,7 @@ export interface CoordinatorWorld {
   readonly authenticate?: Authenticate;
   /** Tokens that were given to executors along with their work; undefined: none were. */
   readonly assignments?: AssignmentTokens;
-  /** What it depends on, beside its store. */
+  /** What it depends on: `store`, without which nothing works, and others, without which some things do. */
   checks(): Promise<readonly HealthCheck[]>;
   readonly heartbeatMs?: number;
 }
@@ -43,6 +42,7 @@ export function coordinatorService(coordinator: Coordinator, world: CoordinatorW
   return arpService({
     ...rest,
     service: 'run-coordinator',
+    statusOf,
     bodyBytesMax: BODY_BYTES_MAX,
     authenticate: assignments === undefined ? authenticate : withAssignments(assignments, authenticate),
     routes: [
@@ -52,6 +52,11 @@ export function coordinatorService(coordinator: Coordinator, world: CoordinatorW
       ...nodeRunRoutes(coordinator, heartbeatMs),
     ],
   });
+}
+
+function statusOf(checks: readonly HealthCheck[]): HealthCheck['status'] {
+  if (checks.some(({ name, status }) => name === 'store' && status === 'down')) return 'down';
+  return checks.every(({ status }) => status === 'ok') ? 'ok' : 'degraded';
 }
 
 function startRoute(coordinator: Coordinator, path: string, operation: string): Route {
