@@ -17,9 +17,9 @@ export function create(draft: Draft, command: Extract<Command, { type: 'create' 
   draft.emit({ type: 'run_created', spec });
   if (environment !== undefined) draft.emit({ type: 'environment_recorded', environment });
   addBranches(draft, below);
+  recordFacts(draft, facts);
   // A run fails from running only.
   if (begin === true || denied !== undefined) changeStanding(draft, { phase: 'running' });
-  recordFacts(draft, facts);
   if (denied !== undefined) deny(draft, denied);
 }
 
