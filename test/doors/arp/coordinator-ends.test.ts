@@ -1,6 +1,13 @@
 // Evaluations and ends of NodeRuns over HTTP.
 import { describe, expect } from 'vitest';
 import type { Executor, NodeWork, RuntimeStatus } from '../../../src/engine/executor.ts';
+import { inProcessCallbacks } from '../../../src/doors/arp/coordinator/in-process.ts';
+import {
+  ATOMIC_EXECUTOR,
+  COMPOSITE_EXECUTOR,
+  IDLE_QUEUE,
+  QUEUE,
+} from '../../../src/doors/arp/coordinator/spec.ts';
 import { Worker } from '../../../src/engine/worker.ts';
 import type { Opened } from './coordinator-rig.ts';
 import { openCoordinator, PLANNER } from './coordinator-rig.ts';
@@ -139,10 +146,50 @@ describe('ends', () => {
   });
 });
 
+test('who is in the same process asks without a socket, and is told the same', async ({ stack }) => {
+  const c = await openCoordinator(stack);
+  const { runId, rootId } = await c.composite();
+  const callbacks = inProcessCallbacks(c.coordinator);
+  const node_type_ref = { node_type_id: 'atomic.x', version: '1' };
+  const request = {
+    run_id: runId,
+    parent_node_run_id: rootId,
+    node_runs: [{ node_type_ref, inputs: {}, idempotency_key: 'k', extensions: { 'a.b': 1 } }],
+  };
+  const [child] = await callbacks.create(request);
+  expect(child?.extensions).toEqual({ 'a.b': 1 });
+  const id = child?.node_run_id ?? '';
+  await callbacks.evaluate(id, { evaluation_result: { status: 'success' } });
+  await callbacks.complete(id, { state: 'succeeded' });
+  expect(await callbacks.nodeRun(id)).toEqual((await c.get(`/v1/node-runs/${id}`)).json);
+  const unknown = callbacks.create({ ...request, run_id: 'nobody' });
+  await expect(unknown).rejects.toMatchObject({ status: 404, wireCode: 'run_not_found' });
+});
+
+test('dispatch is work of the engine: for the executor of its kind, or for nobody', async ({ stack }) => {
+  const store = await stack.store('store');
+  for (const [autoDispatch, queue] of [
+    [true, QUEUE],
+    [false, IDLE_QUEUE],
+  ] as const) {
+    const c = await openCoordinator(stack, { store, autoDispatch });
+    const { runId, rootId } = await c.composite();
+    const { json } = await c.create(runId, rootId, {});
+    const [{ node_run_id: child }] = json.node_runs;
+    const rows = await c.engine.store.work(runId);
+    expect(new Set(rows.map(({ node, queue: on, state }) => `${node} ${on} ${state}`))).toEqual(
+      new Set([`${rootId} ${queue} offered`, `${child} ${queue} offered`]),
+    );
+    const state = await c.engine.state(runId);
+    expect(state.nodes.get(rootId)?.spec.executor).toBe(COMPOSITE_EXECUTOR);
+    expect(state.nodes.get(child)?.spec.executor).toBe(ATOMIC_EXECUTOR);
+  }
+});
+
 describe('what is under way', () => {
   /** Never ends by itself. */
   class Endless implements Executor {
-    readonly name = 'arp.atomic';
+    readonly name = ATOMIC_EXECUTOR;
     readonly canceled: string[] = [];
     readonly #ends = new Map<string, PromiseWithResolvers<void>>();
 
@@ -177,7 +224,7 @@ describe('what is under way', () => {
       lookMs: 20,
     });
     const over = new AbortController();
-    const work = worker.run({ queues: ['arp'], concurrency: 4 }, over.signal);
+    const work = worker.run({ queues: [QUEUE], concurrency: 4 }, over.signal);
     const id = run.root_node_run_id;
     await expect.poll(async () => (await c.get(`/v1/node-runs/${id}`)).json.state).toBe('running');
     return {

@@ -56,7 +56,7 @@ test('G3 documents of all shapes, at every route that takes one', { timeout: 120
       { numRuns: 60 },
     );
   }
-  expect([...seen].toSorted()).toEqual([200, 204, 400, 409]);
+  expect(seen).toEqual(new Set([200, 204, 400, 409]));
   for (const event of await c.events(`/v1/runs/${runId}/events`))
     expect(await fieldErrors(RUN_EVENT, event)).toEqual([]);
 });

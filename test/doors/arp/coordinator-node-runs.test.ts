@@ -268,7 +268,8 @@ describe('idempotency keys', () => {
     const different = await Promise.all(
       [1, 2, 3, 4].map((a) => c.create(runId, rootId, { idempotency_key: 'j', inputs: { a } })),
     );
-    expect(different.map(({ status }) => status).toSorted()).toEqual([200, 409, 409, 409]);
+    expect(different.filter(({ status }) => status === 200)).toHaveLength(1);
+    expect(different.filter(({ status }) => status === 409)).toHaveLength(3);
     const events = await c.events(`/v1/runs/${runId}/events`);
     expect(events.filter(({ type }) => type === 'composite_decomposed')).toHaveLength(2);
   });

@@ -88,7 +88,7 @@ describe('starting', () => {
     expect([again.status, again.json.error.code]).toEqual([409, 'run_already_exists']);
     expect((await c.get('/v1/runs/mine%3Acancel%2F1')).json).toEqual(first.json);
     const both = await Promise.all([c.start({ run_id: 'race' }), c.start({ run_id: 'race' })]);
-    expect(both.map(({ status }) => status).toSorted()).toEqual([200, 409]);
+    expect(new Set(both.map(({ status }) => status))).toEqual(new Set([200, 409]));
   });
 
   test('G5 constraints stand in the extensions: of the run as asked for, of the root merged', async ({

@@ -39,6 +39,8 @@ export interface CoordinatorOptions {
   readonly extensionKeys?: ExtensionKeys;
 }
 
+/** How often an end is tried again, after others changed the run. */
+const TRIES_MAX = 16;
 /** A run's id is an id of the model, and a name in messages. */
 const RUN_ID = /^[^\p{Cc}\p{Cs}]{1,200}$/u;
 
@@ -151,7 +153,7 @@ export class Coordinator {
    */
   async complete(nodeRunId: string, report: NodeRunCompleteRequest, caller: Caller): Promise<void> {
     const { state, error } = report;
-    for (;;) {
+    for (let tries = 0; tries < TRIES_MAX; tries += 1) {
       const { view, record } = await this.#nodeFor(nodeRunId, caller);
       if (record.endedSeq !== undefined) {
         if (record.state === state) return;
@@ -174,6 +176,9 @@ export class Coordinator {
         if (!isRefusal(failure, 'E_INVALID_STATE_TRANSITION')) throw failure; // somebody else was faster: look again
       }
     }
+    throw new ReeveError('E_RUN_CHANGED', 'the run kept changing while a NodeRun was completed', {
+      node_run_id: nodeRunId,
+    });
   }
 
   /** Events of a run. @throws ArpError 404 `run_not_found`; HttpFailure 403 */

@@ -32,7 +32,7 @@ export interface EventFeed {
 }
 
 /** Proxies close what is silent for 60 s. */
-export const HEARTBEAT_MS = 15_000;
+const HEARTBEAT_MS = 15_000;
 
 export const STREAM_QUERY: Readonly<Record<string, QueryParameter>> = {
   cursor: {
