@@ -15,6 +15,11 @@ export interface RunSpec {
   readonly constraints?: Constraints;
   /** What approving the last open decision does; default `wait` for a resume. */
   readonly onApproval?: 'wait' | 'continue';
+  /**
+   * What a limit that is reached does. `fail`: a node that may not start fails, and a run that has used more than it may
+   * fails with its root, both with E_BUDGET_EXCEEDED. Default `hold` for a person, who may raise it.
+   */
+  readonly onBudget?: 'hold' | 'fail';
   readonly root: NodeSpec;
   /** Children of the root that are known from the start, in order. */
   readonly nodes: readonly NodeSpec[];

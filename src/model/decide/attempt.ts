@@ -19,9 +19,9 @@ import {
   checkpointNow,
   declaredCheckpoint,
   fitSummary,
-  holdForBudget,
   isApproved,
 } from './checkpoint.ts';
+import { stopForBudget } from './budget.ts';
 import { conclude } from './conclude.ts';
 import { expire } from './lease.ts';
 import { holdIfPossible, standingText } from './control.ts';
@@ -49,7 +49,7 @@ export function startAttempt(draft: Draft, command: Start): void {
   if (!approved(draft, node)) return;
   const reserved = addUsage(NO_USAGE, { steps: 1, ...spec.reserve, ...(node.ran > 0 ? { retries: 1 } : {}) });
   const over = budgetViolations(draft, reserved); // I7
-  if (over.length > 0) return holdForBudget(draft, over);
+  if (over.length > 0) return stopForBudget(draft, over, spec.id);
   // The root's own was emitted when the run began.
   if (node.attempt === 0 && spec.before !== undefined && spec.id !== state.spec.rootId)
     declaredCheckpoint(draft, spec, spec.before);
@@ -231,8 +231,8 @@ export function finishAttempt(draft: Draft, command: Finish): void {
     if (undecided) holdIfPossible(draft, 'decision'); // I8: what needs a composite comes after the decisions inside it
   }
   const over = budgetViolations(draft);
-  if (over.length > 0 && state.standing.phase === 'running') holdForBudget(draft, over);
-  else if (outcome === 'over_budget') holdForBudget(draft, over.length > 0 ? over : ['usage']);
+  if (over.length > 0 && state.standing.phase === 'running') stopForBudget(draft, over);
+  else if (outcome === 'over_budget') stopForBudget(draft, over.length > 0 ? over : ['usage']);
   if (
     (outcome === 'failed' || outcome === 'timed_out') &&
     spec.onFailure === 'hold' &&

@@ -135,18 +135,6 @@ export function declaredCheckpoint(
   });
 }
 
-/** Stops the run over its budget: first the standing, then the checkpoint that says why (contract wrkr §c). */
-export function holdForBudget(draft: Draft, found: readonly string[]): void {
-  if (draft.state.standing.phase === 'running') {
-    draft.emit({ type: 'phase_changed', from: draft.state.standing, to: { phase: 'held', hold: 'budget' } });
-  }
-  checkpointNow(draft, {
-    type: 'blocked',
-    summary: fitSummary(`budget exceeded: ${found.join(', ')}`),
-    reasonCodes: ['E_BUDGET_EXCEEDED'],
-  });
-}
-
 /** What the run would be over if `more` were added to its usage and open reservations. */
 export function budgetViolations(draft: Draft, more: Parameters<typeof addUsage>[1] = {}): readonly string[] {
   const { state, ctx } = draft;

@@ -3,7 +3,8 @@ import { isExternal } from '../node.ts';
 import { isUndecided, nodeState } from '../state.ts';
 import { isTerminal } from '../transitions.ts';
 import { endFromOutside, handOver } from './attempt.ts';
-import { budgetViolations, declaredCheckpoint, holdForBudget } from './checkpoint.ts';
+import { stopForBudget } from './budget.ts';
+import { budgetViolations, declaredCheckpoint } from './checkpoint.ts';
 import { conclude } from './conclude.ts';
 import { changeStanding, holdIfPossible, standingText } from './control.ts';
 import { refuse, type Draft } from './draft.ts';
@@ -72,5 +73,5 @@ export function expireNode(draft: Draft, { node: id }: Extract<Command, { type: 
     return;
   }
   const over = budgetViolations(draft);
-  if (over.length > 0) holdForBudget(draft, over);
+  if (over.length > 0) stopForBudget(draft, over);
 }

@@ -20,6 +20,7 @@ import { alreadyTerminal, nodeRunNotFound, runExists, runNotFound } from './fail
 import { RunFeed } from './feed.ts';
 import { newNodeRunId, newRunId } from './ids.ts';
 import { KnownTypes } from './known-types.ts';
+import { recover } from './recovery.ts';
 import { askPolicy, policyDenial, policyFact, type PolicyOptions } from './policy.ts';
 import { RunViews, type FoundNode } from './run-views.ts';
 import { runSpecOf } from './spec.ts';
@@ -35,6 +36,8 @@ export interface CoordinatorOptions {
   readonly autoDispatch: boolean;
   /** Told of NodeRuns that were canceled while they worked on them. */
   readonly executors?: CancelableExecutors;
+  /** Whether reported recovery actions are carried out. Default: they are recorded, as the standard has it. */
+  readonly recovery?: 'act' | 'record';
   /** Default `bare`. */
   readonly extensionKeys?: ExtensionKeys;
 }
@@ -130,9 +133,9 @@ export class Coordinator {
     return this.#wireNodeRun(await this.#nodeFor(nodeRunId, caller));
   }
 
-  /** Recorded, not acted on. @throws ArpError 404 `node_run_not_found`; HttpFailure 403 */
+  /** Recorded; acted on only where that was asked for. @throws ArpError 404 `node_run_not_found`; HttpFailure 403 */
   async evaluate(nodeRunId: string, report: NodeRunEvaluationRequest, caller: Caller): Promise<void> {
-    const { view } = await this.#nodeFor(nodeRunId, caller);
+    const { view, record } = await this.#nodeFor(nodeRunId, caller);
     const { evaluation_result, recovery_action } = report;
     const data: EvaluationFact = {
       evaluation_result,
@@ -145,6 +148,9 @@ export class Coordinator {
       data: data as unknown as JsonObject,
     });
     await this.views.after(view.id, events);
+    if (recovery_action === undefined || this.#options.recovery !== 'act') return;
+    const { engine } = this.#options;
+    await recover({ engine, views: this.views, types: this.types }, view, record, recovery_action);
   }
 
   /**

@@ -23,6 +23,18 @@ export interface EvaluationFact {
 export const BINDING_FACT = 'arp.binding';
 export type BindingFact = TypeOf<typeof EXECUTOR_BINDING>;
 
+/** What came of a recovery action that was acted on. */
+export const RECOVERY_FACT = 'arp.recovery';
+export interface RecoveryFact {
+  readonly applied: boolean;
+  /** The NodeRun that it made or ended. */
+  readonly node_run_id?: string;
+  /** The decision that it waits for. */
+  readonly checkpoint_id?: string;
+  readonly reason?: string;
+  readonly code?: string;
+}
+
 export type EvaluationResult = TypeOf<typeof EVALUATION_RESULT>;
 export type RecoveryAction = TypeOf<typeof RECOVERY_ACTION>;
 

@@ -76,6 +76,9 @@ export function runSpecOf(request: RunStartRequest, context: StartContext): RunS
     actor,
     name: ref.node_type_id,
     queue: autoDispatch ? QUEUE : IDLE_QUEUE,
+    // An approval is all that it waits for, and nobody is there who could raise a limit.
+    onApproval: 'continue',
+    onBudget: 'fail',
     limits: limitsOf(effective),
     // The root is there whatever the limit says: it only bounds what is added.
     constraints: { ...structural, ...(maxNodes === undefined ? {} : { maxNodes: Math.max(1, maxNodes) }) },

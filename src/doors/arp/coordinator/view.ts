@@ -6,12 +6,14 @@ import { isTerminal } from '../../../model/transitions.ts';
 import type { RunStartRequest } from '../wire/requests.ts';
 import {
   BINDING_FACT,
+  RECOVERY_FACT,
   EVALUATION_FACT,
   type BindingFact,
   type EvaluationFact,
   type EvaluationResult,
   type NodeRunEnd,
   type RecoveryAction,
+  type RecoveryFact,
 } from './facts.ts';
 import { PROTOCOL, type NodeInput } from './spec.ts';
 
@@ -35,6 +37,7 @@ export interface NodeRecord {
   error?: AttemptError;
   evaluation?: EvaluationResult;
   recovery?: RecoveryAction;
+  recovered?: RecoveryFact;
   binding?: BindingFact;
 }
 
@@ -211,6 +214,7 @@ function take(view: RunView, { name, node, data }: Extract<RunEvent, { type: 'fa
   const record = view.nodes.get(node ?? '');
   if (record === undefined) return;
   if (name === BINDING_FACT) record.binding = data as unknown as BindingFact;
+  if (name === RECOVERY_FACT) record.recovered = data as unknown as RecoveryFact;
   if (name !== EVALUATION_FACT) return;
   const { evaluation_result, recovery_action } = data as unknown as EvaluationFact;
   record.evaluation = evaluation_result;

@@ -44,7 +44,9 @@ export function wireNodeRun(view: RunView, record: NodeRecord, keys: ExtensionKe
     evaluation_result: record.evaluation,
     recovery_actions: record.recovery === undefined ? undefined : [record.recovery],
     extensions: joined(
-      input.extensions,
+      record.recovered === undefined
+        ? input.extensions
+        : { ...input.extensions, 'reeve.recovery': { ...record.recovered } },
       {
         constraints: input.constraints,
         decomposition_rounds: record.rounds === 0 ? undefined : record.rounds,
