@@ -1,0 +1,170 @@
+/**
+ * Arguments without a model (contract arp §7.3): each property of a schema takes the first value that fits it, by its name
+ * and then by its type, out of goal, context and what earlier steps gave. Pure; equal sources give equal arguments.
+ */
+import type { Fields } from './assignment.ts';
+import type { InputSchema } from './input-schema.ts';
+import { isFields } from './plan.ts';
+import { propertyOf, type Property } from './property.ts';
+
+export interface Sources {
+  readonly goal: string;
+  readonly notes?: string;
+  readonly context: Fields;
+  /** Of earlier steps, the latest first. */
+  readonly outputs: readonly Fields[];
+  /** Before all others. */
+  readonly given: Fields;
+}
+
+const PURPOSES: ReadonlySet<string> = new Set(
+  'goal prompt query question task instruction instructions'.split(' '),
+);
+const QUOTED = /"([^"]*)"|“([^”]*)”|`([^`]*)`|(?<![\p{L}\p{N}])'([^']*)'(?![\p{L}\p{N}])/gu;
+const URLS = /\bhttps?:\/\/[^\s"'`<>”]*[^\s"'`<>”.,;:!?)\]]/giu;
+const NUMBERS = /(?<![\p{L}\p{N}._-])-?\d+(?:\.\d+)?(?![\p{L}\p{N}_-]|\.\d)/gu;
+
+/** @returns arguments that may still not fit: what nothing was found for is null where that is accepted, or absent. */
+export function fill(inputs: InputSchema, sources: Sources): Fields {
+  return new Filling(inputs, sources).object(inputs.schema, []);
+}
+
+class Filling {
+  readonly #inputs: InputSchema;
+  readonly #sources: Sources;
+  readonly #text: string;
+  /** Pieces of the text that no property has taken yet: the first such property takes the first of them. */
+  readonly #quotes: string[];
+  readonly #urls: string[];
+  readonly #numbers: string[];
+
+  constructor(inputs: InputSchema, sources: Sources) {
+    this.#inputs = inputs;
+    this.#sources = sources;
+    this.#text = [sources.goal, ...(sources.notes === undefined ? [] : [sources.notes])].join('\n');
+    this.#quotes = [...this.#text.matchAll(QUOTED)].map(
+      (groups) => groups.slice(1).find((part) => part !== undefined) ?? '',
+    );
+    this.#urls = [...this.#text.matchAll(URLS)].map(([url]) => url);
+    this.#numbers = [...this.#text.replace(QUOTED, ' ').replace(URLS, ' ').matchAll(NUMBERS)].map(
+      ([digits]) => digits,
+    );
+  }
+
+  object(schema: Fields, path: readonly string[]): Fields {
+    const properties = isFields(schema['properties']) ? schema['properties'] : {};
+    const entries = Object.keys(properties).map((name): readonly [string, unknown] => [
+      name,
+      this.#value([...path, name], properties[name], Object.keys(properties).length === 1),
+    ]);
+    const others =
+      path.length > 0
+        ? []
+        : Object.entries(this.#sources.given).filter(([name]) => !Object.hasOwn(properties, name));
+    return Object.fromEntries([...others, ...entries].filter(([, value]) => value !== undefined));
+  }
+
+  #value(path: readonly string[], schema: unknown, alone: boolean): unknown {
+    const name = path.at(-1) ?? '';
+    const { given } = this.#sources;
+    if (path.length === 1 && Object.hasOwn(given, name)) return given[name];
+    const property = propertyOf(name, schema, this.#inputs.schema);
+    for (const candidate of this.#candidates(name, property, alone)) {
+      const value = asOneOf(property.types, candidate);
+      if (value === undefined || !this.#fits(path, value)) continue;
+      this.#take(candidate);
+      return value;
+    }
+    if (property.properties !== undefined && !property.nullable)
+      return this.object({ properties: property.properties }, path);
+    return property.nullable ? null : undefined;
+  }
+
+  /** Best first. What only the type speaks for is not forced on a property that may stay empty, unless it is alone. */
+  *#candidates(name: string, property: Property, alone: boolean): Generator<unknown> {
+    const { goal, context, outputs } = this.#sources;
+    yield* namedInText(name, this.#text);
+    if (PURPOSES.has(folded(name))) yield goal;
+    for (const fields of [context, ...outputs]) yield* namedIn(name, fields);
+    yield* property.enum.filter((value) => typeof value === 'string' && hasWord(this.#text, value));
+    if (property.isUrl) yield* [...this.#urls];
+    else if (property.types.has('string')) yield* [...this.#quotes];
+    yield* property.stated;
+    if (property.nullable && !alone) return;
+    yield* [...this.#numbers];
+    const [latest] = outputs;
+    const values = latest === undefined ? [] : Object.values(latest);
+    const fitting = values.filter((value) => isOneOf(property.types, value));
+    if (fitting.length === 1) yield fitting[0];
+    yield goal;
+    yield* property.enum.length === 1 ? property.enum : [];
+  }
+
+  /** Whether a value may stand there, whatever stands elsewhere. */
+  #fits(path: readonly string[], value: unknown): boolean {
+    const document = path.reduceRight<unknown>((below, name) => Object.fromEntries([[name, below]]), value);
+    const pointer = path.map((name) => `/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+    return !this.#inputs
+      .misfits(document)
+      .some(({ field }) => field === pointer || field.startsWith(`${pointer}/`));
+  }
+
+  #take(candidate: unknown): void {
+    for (const pieces of [this.#quotes, this.#urls, this.#numbers]) {
+      const at = pieces.indexOf(candidate as string);
+      if (at >= 0) pieces.splice(at, 1);
+    }
+  }
+}
+
+/** `name: value`, `name=value`; the value is a word, or in quotes. */
+function namedInText(name: string, text: string): readonly string[] {
+  const spelt = name
+    .split(/[_-]/)
+    .map((part) => part.replaceAll(/[^\p{L}\p{N}]/gu, String.raw`\$&`))
+    .join('[ _-]?');
+  const found = new RegExp(
+    String.raw`(?<![\p{L}\p{N}_])${spelt}\s*[:=]\s*(?:"([^"]*)"|'([^']*)'|([^\s,;"']+))`,
+    'iu',
+  ).exec(text);
+  const value = found?.slice(1).find((part) => part !== undefined);
+  return value === undefined ? [] : [value, value.replace(/[.!?]+$/, '')];
+}
+
+function namedIn(name: string, fields: Fields): readonly unknown[] {
+  if (Object.hasOwn(fields, name)) return [fields[name]];
+  return Object.entries(fields)
+    .filter(([key]) => folded(key) === folded(name))
+    .map(([, value]) => value);
+}
+
+function folded(name: string): string {
+  return name.replaceAll(/[_ -]/g, '').toLowerCase();
+}
+
+function hasWord(text: string, word: string): boolean {
+  const at = text.toLowerCase().indexOf(word.toLowerCase());
+  if (at < 0 || word === '') return false;
+  return !/[\p{L}\p{N}]/u.test(`${text[at - 1] ?? ''}${text[at + word.length] ?? ''}`);
+}
+
+/** The value as one of the types, where a text and a number or truth mean the same. Undefined: it is none. */
+function asOneOf(types: ReadonlySet<string>, value: unknown): unknown {
+  if (types.size === 0 || isOneOf(types, value)) return value;
+  if (typeof value === 'string') {
+    const number = /^-?\d+(\.\d+)?$/.test(value.trim()) ? Number(value) : Number.NaN;
+    if (types.has('number') ? Number.isFinite(number) : types.has('integer') && Number.isSafeInteger(number))
+      return number;
+    if (types.has('boolean') && /^(true|false|yes|no)$/i.test(value)) return /^[ty]/i.test(value);
+  }
+  if (types.has('string') && (typeof value === 'number' || typeof value === 'boolean')) return String(value);
+  return undefined;
+}
+
+function isOneOf(types: ReadonlySet<string>, value: unknown): boolean {
+  if (value === null || value === undefined) return false;
+  if (Array.isArray(value)) return types.has('array');
+  if (typeof value === 'number')
+    return types.has('number') || (types.has('integer') && Number.isInteger(value));
+  return types.has(typeof value);
+}

@@ -1,0 +1,80 @@
+/** Checks arguments against the schema that a node type states for its inputs. */
+import type { ErrorObject, ValidateFunction } from 'ajv';
+import { canonicalJson } from '../../../model/canonical.ts';
+import type { NodeType } from '../wire/core.ts';
+import { failure } from './failures.ts';
+
+export interface Misfit {
+  /** JSON pointer. */
+  readonly field: string;
+  readonly problem: string;
+}
+
+export interface InputSchema {
+  readonly schema: Readonly<Record<string, unknown>>;
+  /** @returns none when the inputs fit; at most 20 */
+  misfits(inputs: unknown): readonly Misfit[];
+}
+
+const MISFITS_MAX = 20;
+/** Compiling costs milliseconds, and a plan meets the same few types again and again. */
+const COMPILED_MAX = 200;
+const compiled = new Map<string, ValidateFunction>();
+
+/** @throws ArpError `arggen_schema_missing`, `arggen_schema_invalid` */
+export async function inputSchemaOf({
+  node_type_id: id,
+  version,
+  input_schema: schema,
+}: NodeType): Promise<InputSchema> {
+  const details = { node_type_id: id, version };
+  if (schema === undefined)
+    throw failure('arggen_schema_missing', `node type ${id} ${version} states no input_schema`, details);
+  const invalid = (problem: string): Error =>
+    failure('arggen_schema_invalid', `the input_schema of ${id} ${version} is none: ${problem}`, details);
+  const { type } = schema;
+  if (type !== undefined && type !== 'object' && !(Array.isArray(type) && type.includes('object')))
+    throw invalid('it does not describe an object');
+  let fits: ValidateFunction;
+  try {
+    fits = await validatorOf(schema);
+  } catch (error) {
+    throw invalid((error as Error).message.slice(0, 300));
+  }
+  return {
+    schema,
+    misfits: (inputs) => (fits(inputs) ? [] : (fits.errors ?? []).slice(0, MISFITS_MAX).map(misfitOf)),
+  };
+}
+
+async function validatorOf(schema: Readonly<Record<string, unknown>>): Promise<ValidateFunction> {
+  const key = canonicalJson(schema);
+  const known = compiled.get(key);
+  if (known !== undefined) return known;
+  // An instance for each: a schema of somebody else may have an `$id`, and one Ajv would take it for the same as another's.
+  const { $schema: dialect, ...rest } = schema;
+  const options = { allErrors: true, strict: false, logger: false, validateFormats: false } as const;
+  const validator =
+    typeof dialect === 'string' && /draft-0[3-7]/.test(dialect)
+      ? new (await import('ajv')).Ajv(options).compile(rest)
+      : new (await import('ajv/dist/2020.js')).Ajv2020(options).compile(rest);
+  for (const oldest of compiled.keys()) {
+    if (compiled.size < COMPILED_MAX) break;
+    compiled.delete(oldest);
+  }
+  compiled.set(key, validator);
+  return validator;
+}
+
+function misfitOf({ instancePath, keyword, params, message = 'does not fit' }: ErrorObject): Misfit {
+  if (keyword === 'required')
+    return { field: `${instancePath}/${String(params['missingProperty'])}`, problem: 'is missing' };
+  if (keyword === 'additionalProperties')
+    return { field: `${instancePath}/${String(params['additionalProperty'])}`, problem: 'is no input of it' };
+  if (keyword === 'enum')
+    return {
+      field: instancePath,
+      problem: `must be one of ${JSON.stringify(params['allowedValues']).slice(0, 300)}`,
+    };
+  return { field: instancePath, problem: message };
+}
