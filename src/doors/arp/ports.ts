@@ -39,6 +39,11 @@ export interface CompositeCallbacks {
   create(request: NodeRunsCreateRequest): Promise<readonly NodeRun[]>;
   /** With the keys that only services of the stack see (D2). @throws ArpError 404 `node_run_not_found` */
   nodeRun(nodeRunId: string): Promise<InternalNodeRun>;
+  /**
+   * The NodeRun once it is terminal: where the coordinator can say so, nobody has to ask again and again.
+   * @throws ArpError as `nodeRun`; the signal's reason when it aborts first
+   */
+  waitTerminal?(nodeRunId: string, signal: AbortSignal): Promise<InternalNodeRun>;
   /** @throws ArpError */
   evaluate(nodeRunId: string, report: NodeRunEvaluationRequest): Promise<void>;
   /** @throws ArpError 409 `node_run_already_terminal` */

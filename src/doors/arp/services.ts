@@ -31,6 +31,12 @@ export const SERVICES = {
     misfitStatus: 400,
     queryMisfitStatus: 422,
   },
+  'composite-executor': {
+    port: 8083,
+    name: 'arp-jarvis-composite-executor',
+    description: 'Plans composite NodeRuns and drives their children to the end.',
+    misfitStatus: 400,
+  },
   'node-registry': {
     port: 8084,
     name: 'arp-jarvis-node-registry',

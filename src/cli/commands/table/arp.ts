@@ -11,6 +11,10 @@ const SERVICES: Readonly<Record<ServiceKey, { readonly summary: string; readonly
     summary: "Serve ARP's Run Coordinator",
     intent: 'serves runs of agents and their NodeRuns, kept in the store',
   },
+  'composite-executor': {
+    summary: "Serve ARP's Composite Executor",
+    intent: 'takes composite NodeRuns over: plans steps, has a node type selected for each, and runs them in order',
+  },
   'node-registry': {
     summary: "Serve ARP's Node Registry",
     intent: 'serves node types: published once, found by id and version',

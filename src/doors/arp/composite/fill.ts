@@ -4,15 +4,17 @@
  */
 import type { Fields } from './assignment.ts';
 import type { InputSchema } from './input-schema.ts';
-import { isFields } from './plan.ts';
+import { isFields, type PriorStep } from './plan.ts';
 import { propertyOf, type Property } from './property.ts';
 
 export interface Sources {
   readonly goal: string;
   readonly notes?: string;
   readonly context: Fields;
-  /** Of earlier steps, the latest first. */
-  readonly outputs: readonly Fields[];
+  /** The latest first. */
+  readonly earlier: readonly PriorStep[];
+  /** What the arguments are for. */
+  readonly nodeTypeId: string;
   /** Before all others. */
   readonly given: Fields;
 }
@@ -20,6 +22,7 @@ export interface Sources {
 const PURPOSES: ReadonlySet<string> = new Set(
   'goal prompt query question task instruction instructions'.split(' '),
 );
+const BACK = /\b(?:it|its|this|that|these|those|them|results?|outputs?|previous|above)\b/i;
 const QUOTED = /"([^"]*)"|“([^”]*)”|`([^`]*)`|(?<![\p{L}\p{N}])'([^']*)'(?![\p{L}\p{N}])/gu;
 const URLS = /\bhttps?:\/\/[^\s"'`<>”]*[^\s"'`<>”.,;:!?)\]]/giu;
 const NUMBERS = /(?<![\p{L}\p{N}._-])-?\d+(?:\.\d+)?(?![\p{L}\p{N}_-]|\.\d)/gu;
@@ -37,6 +40,8 @@ class Filling {
   readonly #quotes: string[];
   readonly #urls: string[];
   readonly #numbers: string[];
+  /** "hash it": the step means what the one before gave. */
+  readonly #refersBack: boolean;
 
   constructor(inputs: InputSchema, sources: Sources) {
     this.#inputs = inputs;
@@ -45,6 +50,7 @@ class Filling {
     this.#quotes = [...this.#text.matchAll(QUOTED)].map(
       (groups) => groups.slice(1).find((part) => part !== undefined) ?? '',
     );
+    this.#refersBack = BACK.test(this.#text.replace(QUOTED, ' '));
     this.#urls = [...this.#text.matchAll(URLS)].map(([url]) => url);
     this.#numbers = [...this.#text.replace(QUOTED, ' ').replace(URLS, ' ').matchAll(NUMBERS)].map(
       ([digits]) => digits,
@@ -81,23 +87,38 @@ class Filling {
   }
 
   /** Best first. What only the type speaks for is not forced on a property that may stay empty, unless it is alone. */
-  *#candidates(name: string, property: Property, alone: boolean): Generator<unknown> {
-    const { goal, context, outputs } = this.#sources;
+  *#candidates(name: string, property: Property, alone: boolean): Generator {
+    const { goal, context } = this.#sources;
     yield* namedInText(name, this.#text);
     if (PURPOSES.has(folded(name))) yield goal;
-    for (const fields of [context, ...outputs]) yield* namedIn(name, fields);
+    const pieces = property.isUrl ? this.#urls : property.types.has('string') ? this.#quotes : [];
+    if (alone) yield* pieces;
+    for (const fields of [context, ...this.#outputs()]) yield* namedIn(name, fields);
     yield* property.enum.filter((value) => typeof value === 'string' && hasWord(this.#text, value));
-    if (property.isUrl) yield* [...this.#urls];
-    else if (property.types.has('string')) yield* [...this.#quotes];
+    yield* pieces;
     yield* property.stated;
     if (property.nullable && !alone) return;
-    yield* [...this.#numbers];
-    const [latest] = outputs;
-    const values = latest === undefined ? [] : Object.values(latest);
-    const fitting = values.filter((value) => isOneOf(property.types, value));
-    if (fitting.length === 1) yield fitting[0];
+    yield* this.#numbers;
+    const sole = this.#soleOutput(property);
+    if (this.#refersBack) yield* sole;
     yield goal;
+    yield* sole;
     yield* property.enum.length === 1 ? property.enum : [];
+  }
+
+  /** What a step of the same type gave has the same names: it counts only where the goal means it. */
+  #outputs(): readonly Fields[] {
+    const { earlier, nodeTypeId } = this.#sources;
+    return earlier
+      .filter(({ action }) => this.#refersBack || action !== nodeTypeId)
+      .map(({ outputs }) => outputs);
+  }
+
+  /** The only value of the latest step that has the type: two would be a guess. */
+  #soleOutput({ types }: Property): readonly unknown[] {
+    const [latest] = this.#sources.earlier;
+    const fitting = Object.values(latest?.outputs ?? {}).filter((value) => isOneOf(types, value));
+    return fitting.length === 1 ? fitting : [];
   }
 
   /** Whether a value may stand there, whatever stands elsewhere. */

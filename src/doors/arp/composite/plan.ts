@@ -18,6 +18,13 @@ export interface Plan {
   readonly summary?: string;
 }
 
+/** A step that was done, as strategies and selection are told. */
+export interface PriorStep {
+  /** The node type that did it. */
+  readonly action: string;
+  readonly outputs: Fields;
+}
+
 const FIELDS: ReadonlySet<string> = new Set(['goal', 'notes', 'inputs', 'node_type_id']);
 
 /**

@@ -4,20 +4,26 @@ import type { Fields } from './assignment.ts';
 import { failure } from './failures.ts';
 import { fill, type Sources } from './fill.ts';
 import type { InputSchema, Misfit } from './input-schema.ts';
-import { planOf, type Plan } from './plan.ts';
+import { planOf, type Plan, type PriorStep } from './plan.ts';
 import { stepsIn } from './split.ts';
 
 export interface PlanRequest {
   readonly goal: string;
   readonly context: Fields;
-  /** A plan may have so many steps. */
+  /** Steps beyond are cut off. */
   readonly maxSteps: number;
+  /** A plan with more steps than that fails, so whoever can plan shorter should; at most `maxSteps`, and at least 1. */
+  readonly aim: number;
 }
 
 export interface ArgumentsRequest {
   readonly nodeType: NodeType;
   readonly inputs: InputSchema;
   readonly sources: Sources;
+  /** Of the whole plan. */
+  readonly rootGoal: string;
+  /** What was done before, in order. */
+  readonly priorSteps: readonly PriorStep[];
 }
 
 export interface Strategy {

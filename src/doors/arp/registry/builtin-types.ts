@@ -85,6 +85,11 @@ const ATOMIC: readonly Atomic[] = [
 const PLANNER_INPUTS: Properties = {
   goal: { type: 'string', description: 'What is to be reached' },
   context: { type: ['object', 'null'], description: 'What is known already' },
+  steps: {
+    type: ['array', 'null'],
+    items: { type: ['string', 'object'] },
+    description: 'The steps, where they are known: texts, or objects with goal, notes, inputs, node_type_id',
+  },
   depth: { type: ['integer', 'null'], minimum: 0, description: 'How deep this planner stands; default 0' },
   max_depth: { type: ['integer', 'null'], minimum: 0, description: 'How deep planners may stand' },
   max_steps: { type: ['integer', 'null'], minimum: 1, description: 'How many steps a plan may have' },

@@ -22,10 +22,10 @@ const BARE_KEYS = [
 ] as const;
 
 /** Extensions of a Run or NodeRun on its way between services of the stack. */
-export const INTERNAL_EXTENSIONS: typeof EXTENSIONS = Object.assign(
-  { properties: Object.fromEntries(BARE_KEYS.map((key) => [key, {}])) },
-  EXTENSIONS,
-);
+export const INTERNAL_EXTENSIONS = {
+  ...EXTENSIONS,
+  properties: Object.fromEntries(BARE_KEYS.map((key) => [key, {}])),
+} as typeof EXTENSIONS;
 
 type Extensions = Readonly<Record<string, unknown>>;
 

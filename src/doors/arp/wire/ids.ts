@@ -1,9 +1,15 @@
 /** Ids and times as ARP writes them. */
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 
 /** 32 hex digits, which nobody has drawn before. */
 export function newHexId(): string {
   return randomBytes(16).toString('hex');
+}
+
+/** Id of the child that a parent creates under an idempotency key (contract arp §4.6). */
+export function childNodeRunId(runId: string, parentNodeRunId: string, key: string): string {
+  const hash = createHash('sha256').update(`${runId}:${parentNodeRunId}:${key}`).digest('hex');
+  return `node_run_${hash.slice(0, 32)}`;
 }
 
 /** RFC 3339 in UTC, with milliseconds. */
