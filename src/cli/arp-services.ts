@@ -26,6 +26,8 @@ export async function openService(
       return (await import('./arp-coordinator.ts')).openGateway(ctx, world, inbound);
     case 'run-coordinator':
       return (await import('./arp-coordinator.ts')).openCoordinator(ctx, world, inbound);
+    case 'composite-executor':
+      return (await import('./arp-composite.ts')).openCompositeExecutor(ctx, world, inbound.jwt);
     case 'node-registry':
       return openRegistry(ctx, world);
     case 'selection':

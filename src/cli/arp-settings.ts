@@ -8,7 +8,7 @@ import type { CliContext } from './command.ts';
 export interface OpenService {
   readonly group: RouteGroup;
   isReady(): Promise<boolean>;
-  close(): void;
+  close(): void | Promise<void>;
 }
 
 export interface World {

@@ -25,6 +25,7 @@ async function serve(home: Home, service: ServiceKey, env: Record<string, string
   };
 }
 
+const COMPOSITE = { ARP_SELECTION_URL: 'http://s', ARP_NODE_REGISTRY_URL: 'http://r' };
 const EXAMPLES = join(import.meta.dirname, '../../examples/arp-policy');
 
 describe.concurrent('serve <service>', () => {
@@ -35,6 +36,8 @@ describe.concurrent('serve <service>', () => {
       JARVIS_NODE_REGISTRY_DB_URL: 'sqlite:///./registry.sqlite',
       JARVIS_RUN_STORE_DB_URL: `sqlite:///${home.path('abs/run.sqlite')}`,
       JARVIS_SELECTION_STRATEGY: 'deterministic',
+      ARP_SELECTION_URL: 'http://127.0.0.1:8085/v1/',
+      ARP_NODE_REGISTRY_URL: 'http://127.0.0.1:8084',
     };
     const coordinator = await serve(home, 'run-coordinator', env);
     const asking = { ...env, JARVIS_RUN_COORDINATOR_URL: `http://${coordinator.address}/v1` };
@@ -86,6 +89,11 @@ describe.concurrent('serve <service>', () => {
     ['run-store', { JARVIS_RUN_STORE_MAX_SIZE_MB: '-1' }, 'JARVIS_RUN_STORE_MAX_SIZE_MB'],
     ['event-stream', { JARVIS_EVENT_RETENTION_DAYS: 'soon' }, 'JARVIS_EVENT_RETENTION_DAYS'],
     ['artifact-store', { JARVIS_ARTIFACT_MAX_SIZE_MB: '0' }, 'JARVIS_ARTIFACT_MAX_SIZE_MB'],
+    ['composite-executor', { JARVIS_SELECTION_URL: 'http://s' }, 'JARVIS_NODE_REGISTRY_URL'],
+    ['composite-executor', { ARP_NODE_REGISTRY_URL: 'http://r' }, 'JARVIS_SELECTION_URL'],
+    ['composite-executor', { JARVIS_MAX_CONCURRENCY: 'some' }, 'JARVIS_MAX_CONCURRENCY'],
+    ['composite-executor', { ...COMPOSITE, JARVIS_COMPOSITE_STRATEGY: 'best' }, 'JARVIS_COMPOSITE_STRATEGY'],
+    ['composite-executor', { ...COMPOSITE, ARP_SELECTION_URL: 'no url' }, 'ARP_SELECTION_URL'],
     ['pdp', { JARVIS_NODE_REGISTRY_URL: 'registry:8084' }, 'JARVIS_NODE_REGISTRY_URL'],
   ] as const)(
     'refuses to start with what it cannot read: %s %j',

@@ -48,7 +48,7 @@ export function serveArp(service: ServiceKey): CommandHandler {
       await aborted(ctx.signal);
       await server.stop(STOP_MS);
     } finally {
-      close();
+      await close();
     }
     return {};
   };

@@ -5,11 +5,13 @@ import { ERROR_ENVELOPE, HEALTH, VERSION_INFO } from '../../../src/doors/arp/wir
 import { fieldErrors } from '../../../src/doors/arp/wire/validate.ts';
 import { ask } from '../../server/client.ts';
 import { openCoordinator, openGateway } from './coordinator-rig.ts';
+import { Scene } from './composite-support.ts';
 import { hasNull, test, type Served, type Stack } from './support.ts';
 
 const OPEN: Readonly<Record<ServiceKey, (stack: Stack) => Promise<Served>>> = {
   'run-gateway': async (stack) => (await openGateway(stack)).gateway,
   'run-coordinator': (stack) => openCoordinator(stack),
+  'composite-executor': (stack) => stack.composite(new Scene().executor),
   'node-registry': (stack) => stack.registry(),
   selection: (stack) => stack.selection({ strategy: 'deterministic', nodeTypes: stack.registry().registry }),
   pdp: (stack) => stack.pdp({}),
@@ -23,6 +25,7 @@ const ROWS = Object.entries(OPEN).map(([key, open]) => [key as ServiceKey, open]
 const POSTS: Partial<Readonly<Record<ServiceKey, readonly [string, string]>>> = {
   'run-gateway': ['/v1/runs', 'input'],
   'run-coordinator': ['/v1/node-runs', 'run_id'],
+  'composite-executor': ['/v1/composite-node-runs:begin', 'coordinator_endpoint'],
   'node-registry': ['/v1/node-types', 'node_type'],
   selection: ['/v1/candidate-sets', 'subtask_spec'],
   pdp: ['/v1/policy:decide', 'action'],

@@ -8,6 +8,8 @@ import { Artifacts, type ArtifactsOptions } from '../../../src/doors/arp/artifac
 import { artifactStoreService } from '../../../src/doors/arp/artifact-store/routes.ts';
 import { EventLog } from '../../../src/doors/arp/event-stream/log.ts';
 import { eventStreamService } from '../../../src/doors/arp/event-stream/routes.ts';
+import type { CompositeExecutor } from '../../../src/doors/arp/composite/executor.ts';
+import { compositeService } from '../../../src/doors/arp/composite/routes.ts';
 import { decisionPoint, type PdpOptions } from '../../../src/doors/arp/pdp/pdp.ts';
 import { pdpService } from '../../../src/doors/arp/pdp/routes.ts';
 import { NodeRegistry } from '../../../src/doors/arp/registry/registry.ts';
@@ -94,6 +96,10 @@ export class Stack {
   }
   pdp(options: PdpOptions): Promise<Served> {
     return this.serve(pdpService(decisionPoint(options), WORLD));
+  }
+  composite(executor: CompositeExecutor): Promise<Served> {
+    this.#ends.push(() => executor.stop());
+    return this.serve(compositeService(executor, WORLD));
   }
   runStore(bytesMax?: number): Promise<Served> {
     const records = new RunRecords({ file: ':memory:', ...(bytesMax === undefined ? {} : { bytesMax }) });

@@ -13,7 +13,8 @@ const SERVICES: Readonly<Record<ServiceKey, { readonly summary: string; readonly
   },
   'composite-executor': {
     summary: "Serve ARP's Composite Executor",
-    intent: 'takes composite NodeRuns over: plans steps, has a node type selected for each, and runs them in order',
+    intent:
+      'takes composite NodeRuns over: plans steps, has a node type selected for each, and runs them in order',
   },
   'node-registry': {
     summary: "Serve ARP's Node Registry",

@@ -142,7 +142,7 @@ class Filling {
 function namedInText(name: string, text: string): readonly string[] {
   const spelt = name
     .split(/[_-]/)
-    .map((part) => part.replaceAll(/[^\p{L}\p{N}]/gu, String.raw`\$&`))
+    .map((part) => part.replaceAll(/[\\^$.*+?()[\]{}|/]/g, String.raw`\$&`))
     .join('[ _-]?');
   const found = new RegExp(
     String.raw`(?<![\p{L}\p{N}_])${spelt}\s*[:=]\s*(?:"([^"]*)"|'([^']*)'|([^\s,;"']+))`,

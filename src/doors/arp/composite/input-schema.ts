@@ -1,5 +1,6 @@
 /** Checks arguments against the schema that a node type states for its inputs. */
-import type { ErrorObject, ValidateFunction } from 'ajv';
+import type { Ajv, ErrorObject, ValidateFunction } from 'ajv';
+import type { Ajv2020 } from 'ajv/dist/2020.js';
 import { canonicalJson } from '../../../model/canonical.ts';
 import type { NodeType } from '../wire/core.ts';
 import { failure } from './failures.ts';
@@ -20,6 +21,13 @@ const MISFITS_MAX = 20;
 /** Compiling costs milliseconds, and a plan meets the same few types again and again. */
 const COMPILED_MAX = 200;
 const compiled = new Map<string, ValidateFunction>();
+
+const OPTIONS = { allErrors: true, strict: false, logger: false, validateFormats: false } as const;
+const INSTANCES = {
+  draft7: async (): Promise<Ajv> => new (await import('ajv')).Ajv(OPTIONS),
+  draft2020: async (): Promise<Ajv2020> => new (await import('ajv/dist/2020.js')).Ajv2020(OPTIONS),
+} as const;
+const shared: { -readonly [K in keyof typeof INSTANCES]?: Promise<Ajv | Ajv2020> } = {};
 
 /** @throws ArpError `arggen_schema_missing`, `arggen_schema_invalid` */
 export async function inputSchemaOf({
@@ -51,13 +59,12 @@ async function validatorOf(schema: Readonly<Record<string, unknown>>): Promise<V
   const key = canonicalJson(schema);
   const known = compiled.get(key);
   if (known !== undefined) return known;
-  // An instance for each: a schema of somebody else may have an `$id`, and one Ajv would take it for the same as another's.
-  const { $schema: dialect, ...rest } = schema;
-  const options = { allErrors: true, strict: false, logger: false, validateFormats: false } as const;
-  const validator =
-    typeof dialect === 'string' && /draft-0[3-7]/.test(dialect)
-      ? new (await import('ajv')).Ajv(options).compile(rest)
-      : new (await import('ajv/dist/2020.js')).Ajv2020(options).compile(rest);
+  const { $schema: dialect, $id: _, ...rest } = schema;
+  const kind = typeof dialect === 'string' && /draft-0[3-7]/.test(dialect) ? 'draft7' : 'draft2020';
+  // What has an id within would be taken for another's with the same id, so it gets an instance of its own.
+  const ajv = await (key.includes('"$id":') ? INSTANCES[kind]() : (shared[kind] ??= INSTANCES[kind]()));
+  const validator = ajv.compile(rest);
+  ajv.removeSchema(rest); // it would keep every schema it ever saw
   for (const oldest of compiled.keys()) {
     if (compiled.size < COMPILED_MAX) break;
     compiled.delete(oldest);

@@ -4,7 +4,7 @@ import { ArpError } from '../wire/errors.ts';
 /** Time as a driver sees it. */
 export interface Clock {
   nowMs(): number;
-  /** @throws the signal's reason when it aborts first */
+  /** @throws when the signal aborts first */
   pause(ms: number, signal: AbortSignal): Promise<void>;
 }
 

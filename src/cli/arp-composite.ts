@@ -1,0 +1,97 @@
+/** Opens the Composite Executor by what the environment says (contract arp §5). */
+import { setTimeout as delay } from 'node:timers/promises';
+import { ReeveError } from '../model/errors.ts';
+import { escapeControls } from '../model/visible-text.ts';
+import { clientSettings } from '../policy/auth/client-settings.ts';
+import type { AuthSettings } from '../policy/auth/settings.ts';
+import { TokenSource } from '../policy/auth/token-source.ts';
+import { refusal, textOf } from '../policy/auth/variables.ts';
+import { redactText } from '../policy/redaction/redactor.ts';
+import { baseUrlOf, type ServiceAddress } from '../doors/arp/clients/http-client.ts';
+import { registryClient } from '../doors/arp/clients/registry-client.ts';
+import { selectionClient } from '../doors/arp/clients/selection-client.ts';
+import { callbacksTo } from '../doors/arp/composite/callbacks.ts';
+import { CompositeExecutor } from '../doors/arp/composite/executor.ts';
+import { compositeService } from '../doors/arp/composite/routes.ts';
+import { compositeSettings, type CompositeSettings } from '../doors/arp/composite/settings.ts';
+import { deterministicStrategy, type Strategy } from '../doors/arp/composite/strategy.ts';
+import type { RouteGroup } from '../doors/http.ts';
+import { llmSettings, openLlm } from '../doors/arp/llm/settings.ts';
+import type { CliContext } from './command.ts';
+
+interface CompositeService {
+  readonly group: RouteGroup;
+  isReady(): Promise<boolean>;
+  /** Leaves what is in progress to whoever is asked next. */
+  close(): Promise<void>;
+}
+
+const STRATEGY = 'JARVIS_COMPOSITE_STRATEGY';
+const COORDINATOR = 'JARVIS_RUN_COORDINATOR';
+/** As the realm of the stack calls the coordinator (contract arp §5). */
+const COORDINATOR_AUDIENCE = 'arp-run-coordinator';
+
+/** @throws ReeveError E_INVALID_INPUT_SCHEMA: what is missing, or cannot be read */
+export async function openCompositeExecutor(
+  ctx: CliContext,
+  world: { readonly version: string; nowMs(): number },
+  auth: AuthSettings | undefined,
+): Promise<CompositeService> {
+  const note = (text: string): void => void ctx.stderr.write(`${escapeControls(redactText(text))}\n`);
+  const settings = compositeSettings(ctx.env);
+  const selection = required(ctx, 'SELECTION');
+  const registry = required(ctx, 'NODE_REGISTRY');
+  const strategy = await strategyOf(ctx, settings);
+  if (strategy === undefined)
+    note(`${STRATEGY} is llm, and no ARP_LLM_… is set: every begin is refused with composite_llm_missing`);
+  const tokens =
+    auth === undefined ? undefined : new TokenSource(clientSettings(ctx.env, auth, true), world.nowMs);
+  const tokenFor = (variable: string, otherwise?: string): Pick<ServiceAddress, 'token'> => {
+    const audience = textOf(ctx.env, `${variable}_AUDIENCE`) ?? otherwise;
+    if (tokens === undefined) return {};
+    return { token: () => tokens.own(audience === undefined ? {} : { audience }) };
+  };
+  const coordinatorUrl = textOf(ctx.env, `${COORDINATOR}_URL`);
+  const callbacks = {
+    ...tokenFor(COORDINATOR, COORDINATOR_AUDIENCE),
+    ...(coordinatorUrl === undefined
+      ? {}
+      : { coordinatorUrl: baseUrlOf(coordinatorUrl, `${COORDINATOR}_URL`) }),
+  };
+  const executor = new CompositeExecutor({
+    selection: selectionClient({ baseUrl: selection, ...tokenFor('JARVIS_SELECTION') }),
+    nodeTypes: registryClient({ baseUrl: registry, ...tokenFor('JARVIS_NODE_REGISTRY') }),
+    strategy,
+    settings,
+    clock: { nowMs: world.nowMs, pause: (ms, signal) => delay(ms, undefined, { signal }) },
+    coordinator: (endpoint, token) => callbacksTo(endpoint, token, callbacks),
+    note,
+  });
+  return {
+    group: compositeService(executor, world),
+    isReady: async () => true,
+    close: () => executor.stop(),
+  };
+}
+
+function required(ctx: CliContext, name: 'SELECTION' | 'NODE_REGISTRY'): string {
+  const [variable, fallback] = [`JARVIS_${name}_URL`, `ARP_${name}_URL`];
+  const found = [variable, fallback].find((one) => textOf(ctx.env, one) !== undefined);
+  if (found !== undefined) return baseUrlOf(textOf(ctx.env, found) ?? '', found);
+  throw new ReeveError(
+    'E_INVALID_INPUT_SCHEMA',
+    `${variable} is not set, nor is ${fallback}: the composite executor needs one of them`,
+    { variable },
+  );
+}
+
+/** A model where one is configured; the fixed rules need none. @returns undefined: it is asked for, and there is none */
+async function strategyOf(ctx: CliContext, settings: CompositeSettings): Promise<Strategy | undefined> {
+  const model = llmSettings(ctx.env);
+  const name = textOf(ctx.env, STRATEGY) ?? (model === undefined ? 'deterministic' : 'llm');
+  if (name === 'deterministic') return deterministicStrategy;
+  if (name !== 'llm') throw refusal(STRATEGY, name.slice(0, 100), 'deterministic or llm');
+  if (model === undefined) return undefined;
+  const { llmStrategy } = await import('../doors/arp/composite/llm-strategy.ts');
+  return llmStrategy(await openLlm(model, ctx.cwd), settings.argumentRetries);
+}
