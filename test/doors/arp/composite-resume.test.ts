@@ -1,5 +1,7 @@
 // Composite NodeRuns across restarts, time limits, cancels and coordinators that are away (contract arp §8 H29).
+import { setImmediate } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
+import { Turns } from '../../../src/doors/arp/composite/turns.ts';
 import { compositeSettings } from '../../../src/doors/arp/composite/settings.ts';
 import type { Strategy } from '../../../src/doors/arp/composite/strategy.ts';
 import { deterministicStrategy } from '../../../src/doors/arp/composite/strategy.ts';
@@ -59,6 +61,9 @@ describe.each([{ wakes: false }, { wakes: true }])('with a coordinator %j', (opt
     await coordinator.complete(second.node_run_id, succeed('b'));
     await scene.executor.settled();
     expect([coordinator.specs.length, coordinator.evaluations.length]).toEqual([3, 1]);
+    expect(await scene.executor.begin(begin(STEPS))).toEqual({ accepted: true }); // nothing is in progress now
+    await scene.executor.settled();
+    expect(coordinator.evaluations).toHaveLength(1);
   });
 
   test('H29 a child that takes too long is canceled, and the composite fails with composite_child_timeout', async () => {
@@ -99,7 +104,8 @@ describe.each([{ wakes: false }, { wakes: true }])('with a coordinator %j', (opt
     await coordinator.until(() => coordinator.children[1]);
     await coordinator.complete('root', { state: 'canceled' });
     await scene.executor.settled();
-    expect([coordinator.children.length, coordinator.evaluations, scene.notes]).toEqual([2, [], []]);
+    expect(coordinator.children.map(({ state }) => state)).toEqual(['succeeded', 'running']);
+    expect([coordinator.evaluations, scene.notes]).toEqual([[], []]);
   });
 });
 
@@ -186,16 +192,14 @@ test('a cancel while a child is being created waits for it: no child is left beh
 });
 
 test('JARVIS_MAX_CONCURRENCY bounds those that work; one that waits for a child does not count', async () => {
-  let working = 0;
-  let most = 0;
+  const started: string[] = [];
+  const gate = Promise.withResolvers<void>();
   const strategy: Strategy = {
     ...deterministicStrategy,
-    async plan(...request) {
-      working += 1;
-      most = Math.max(most, working);
-      await Promise.resolve();
-      working -= 1;
-      return deterministicStrategy.plan(...request);
+    async plan(request, signal) {
+      started.push(request.goal);
+      await gate.promise;
+      return deterministicStrategy.plan(request, signal);
     },
   };
   const coordinator = new MemoryCoordinator(never);
@@ -204,14 +208,37 @@ test('JARVIS_MAX_CONCURRENCY bounds those that work; one that waits for a child 
   if (root !== undefined) for (const id of ids) coordinator.put({ ...root, node_run_id: id });
   const settings = compositeSettings({ ...LIMITS, JARVIS_MAX_CONCURRENCY: '1' });
   const scene = new Scene(coordinator, { strategy, settings });
-  for (const node_run_id of ids) await scene.executor.begin(begin({ goal: 'echo' }, { node_run_id }));
-  await coordinator.until(() => (coordinator.specs.length === 4 ? true : undefined));
-  expect(most).toBe(1);
+  const looked = coordinator.until(() => (coordinator.looks === 2 * ids.length ? true : undefined));
+  for (const id of ids) await scene.executor.begin(begin({ goal: `echo ${id}` }, { node_run_id: id }));
+  await looked;
+  await setImmediate();
+  expect(started).toEqual(['echo root']);
+  gate.resolve();
+  await coordinator.until(() => (coordinator.specs.length === ids.length ? true : undefined));
+  expect(started).toEqual(ids.map((id) => `echo ${id}`));
   await scene.executor.stop();
   await expect(scene.executor.begin(begin({ goal: 'x' }))).rejects.toMatchObject({
     status: 503,
     wireCode: 'unavailable',
   });
+});
+
+test('whoever is canceled while it waits for its turn leaves the queue', async () => {
+  const turns = new Turns(1);
+  const gate = Promise.withResolvers<void>();
+  const forever = new AbortController().signal;
+  const canceled = new AbortController();
+  const first = turns.during(forever, () => gate.promise);
+  const second = turns.during(canceled.signal, async () => 'second');
+  const third = turns.during(forever, async () => 'third');
+  canceled.abort();
+  await expect(second).rejects.toThrow('aborted');
+  gate.resolve();
+  expect([await first, await third, await turns.during(forever, async () => 'fourth')]).toEqual([
+    undefined,
+    'third',
+    'fourth',
+  ]);
 });
 
 test.each([

@@ -76,6 +76,7 @@ export class MemoryCoordinator implements CompositeCallbacks {
 
   async nodeRun(id: string): Promise<InternalNodeRun> {
     this.looks += 1;
+    for (const look of this.#changed) look();
     this.#failing('nodeRun');
     return this.#node(id);
   }
@@ -166,7 +167,7 @@ export class MemoryCoordinator implements CompositeCallbacks {
 
 export const PLANNER = 'jarvis.composite.planner.general';
 export const ref = (node_type_id: string) => ({ node_type_id, version: STACK_VERSION });
-export const TYPES: readonly NodeType[] = builtinTypes(STACK_VERSION);
+const TYPES: readonly NodeType[] = builtinTypes(STACK_VERSION);
 
 /** Types that tests add come first. */
 export function nodeTypes(more: readonly NodeType[] = []) {
@@ -180,7 +181,7 @@ export function nodeTypes(more: readonly NodeType[] = []) {
 }
 
 /** Offers the types whose last word stands in the goal. */
-export class WordSelection implements Selection {
+class WordSelection implements Selection {
   readonly requests: CandidateSetRequest[] = [];
 
   async candidates(request: CandidateSetRequest) {
@@ -207,7 +208,7 @@ export const works: Runs = ({ node_type_ref: { node_type_id: id }, inputs = {} }
 };
 
 /** Pauses take no time, and so much of it passes. */
-export class QuickClock {
+class QuickClock {
   now = 1_767_323_045_678;
   readonly pauses: number[] = [];
 
