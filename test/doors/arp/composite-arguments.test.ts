@@ -20,6 +20,7 @@ describe('steps in the words of a goal', () => {
     ['Please:\n- a b\n* c d\n• e f', ['a b', 'c d', 'e f']],
     ['Echo "a, then b; c. D" and then hash it', ['Echo "a, then b; c. D"', 'hash it']],
     ["Don't stop. It's fine", ["Don't stop", "It's fine"]],
+    ['Echo  "a  b" ,\tthen  echo "\t"', ['Echo "a  b"', 'echo "\t"']],
     ['Use v1.2.3 of http://a.b/c?d=e;f=g', ['Use v1.2.3 of http://a.b/c?d=e', 'f=g']],
     ['Strengthen the authentication', ['Strengthen the authentication']],
     ['; . then', ['; . then']],
@@ -186,6 +187,25 @@ describe('arguments', () => {
     expect(await filled(schema, sources)).toEqual(expected);
   });
 
+  test('a type that asks for many is filled like one that asks for few', async () => {
+    const names = Array.from({ length: 30 }, (_, at) => `n${at}`);
+    const schema = object(Object.fromEntries(names.map((name) => [name, { ...WHOLE, maximum: 9 }])));
+    const context = Object.fromEntries(names.map((name) => [name, 10]));
+    const found = await filled(schema, {
+      context,
+      ...after(Object.fromEntries(names.map((name) => [name, 5]))),
+    });
+    expect(Object.values(found)).toEqual(names.map(() => 5));
+  });
+
+  test('words are no URL', async () => {
+    const url = object({ url: TEXT });
+    expect(await filled(url, { goal: 'fetch the page' })).toEqual({});
+    expect(await filled(url, { goal: 'fetch it', ...after({ found: 'http://a/b' }) })).toEqual({
+      url: 'http://a/b',
+    });
+  });
+
   test('a schema of draft 7 is read as such', async () => {
     const $schema = 'http://json-schema.org/draft-07/schema#';
     expect(await filled(object({ a: WHOLE }, { $schema, $id: 'same' }), { goal: 'take 2' })).toEqual({
@@ -205,6 +225,15 @@ describe('arguments', () => {
     expect(Object.getPrototypeOf(found)).toBe(Object.prototype);
   });
 });
+
+test.each([' ', '\n', '.', '“', "'", '"', 'then ', 'http://', '1', '- \n', 'text ', 'text: .', '; '])(
+  'a text of many %j takes no time that matters',
+  async (piece) => {
+    const goal = `do x${piece.repeat(200_000)}x`;
+    expect(stepsIn(goal).length).toBeGreaterThan(0);
+    await filled(object({ text: TEXT, url: maybe(TEXT), n: maybe(WHOLE) }), { goal });
+  },
+);
 
 const NAME = fc.constantFrom('text', 'url', 'count', 'goal', 'how', 'deep', 'at', 'max_bytes');
 const LEAF = fc.constantFrom<Fields>(
@@ -275,7 +304,11 @@ test('G42 whatever the schema: arguments fit it, or say what does not; equal sou
 test('what a nullable or unused property leaves open never keeps arguments from fitting', async () => {
   await fc.assert(
     fc.asyncProperty(
-      fc.dictionary(NAME, fc.constantFrom(TEXT, maybe(WHOLE), maybe(TEXT)), { maxKeys: 5 }),
+      fc.dictionary(
+        NAME.filter((name) => name !== 'url'),
+        fc.constantFrom(TEXT, maybe(WHOLE), maybe(TEXT)),
+        { maxKeys: 5 },
+      ),
       GOAL,
       async (properties, goal) => {
         const inputs = await inputSchemaOf(typed(object(properties)));

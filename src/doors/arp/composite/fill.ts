@@ -6,6 +6,7 @@ import type { Fields } from './assignment.ts';
 import type { InputSchema } from './input-schema.ts';
 import { isFields, type PriorStep } from './plan.ts';
 import { propertyOf, type Property } from './property.ts';
+import { withoutEnd } from './split.ts';
 
 export interface Sources {
   readonly goal: string;
@@ -23,7 +24,7 @@ const PURPOSES: ReadonlySet<string> = new Set(
   'goal prompt query question task instruction instructions'.split(' '),
 );
 const BACK = /\b(?:it|its|this|that|these|those|them|results?|outputs?|previous|above)\b/i;
-const QUOTED = /"([^"]*)"|“([^”]*)”|`([^`]*)`|(?<![\p{L}\p{N}])'([^']*)'(?![\p{L}\p{N}])/gu;
+const QUOTED = /"([^"]*)"|“([^“”]*)”|`([^`]*)`|(?<![\p{L}\p{N}])'([^']*)'(?![\p{L}\p{N}])/gu;
 const URLS = /\bhttps?:\/\/[^\s"'`<>”]*[^\s"'`<>”.,;:!?)\]]/giu;
 const NUMBERS = /(?<![\p{L}\p{N}._-])-?\d+(?:\.\d+)?(?![\p{L}\p{N}_-]|\.\d)/gu;
 
@@ -100,6 +101,7 @@ class Filling {
     if (property.nullable && !alone) return;
     yield* this.#numbers;
     const sole = this.#soleOutput(property);
+    if (property.isUrl) return yield* sole.filter((value) => URL.canParse(String(value)));
     if (this.#refersBack) yield* sole;
     yield goal;
     yield* sole;
@@ -149,7 +151,7 @@ function namedInText(name: string, text: string): readonly string[] {
     'iu',
   ).exec(text);
   const value = found?.slice(1).find((part) => part !== undefined);
-  return value === undefined ? [] : [value, value.replace(/[.!?]+$/, '')];
+  return value === undefined ? [] : [value, withoutEnd(value, '.!?')];
 }
 
 function namedIn(name: string, fields: Fields): readonly unknown[] {

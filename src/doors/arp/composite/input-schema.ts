@@ -13,11 +13,10 @@ export interface Misfit {
 
 export interface InputSchema {
   readonly schema: Readonly<Record<string, unknown>>;
-  /** @returns none when the inputs fit; at most 20 */
+  /** @returns none when the inputs fit */
   misfits(inputs: unknown): readonly Misfit[];
 }
 
-const MISFITS_MAX = 20;
 /** Compiling costs milliseconds, and a plan meets the same few types again and again. */
 const COMPILED_MAX = 200;
 const compiled = new Map<string, ValidateFunction>();
@@ -51,7 +50,7 @@ export async function inputSchemaOf({
   }
   return {
     schema,
-    misfits: (inputs) => (fits(inputs) ? [] : (fits.errors ?? []).slice(0, MISFITS_MAX).map(misfitOf)),
+    misfits: (inputs) => (fits(inputs) ? [] : (fits.errors ?? []).map(misfitOf)),
   };
 }
 

@@ -7,7 +7,7 @@ import { ArpError } from '../wire/errors.ts';
 import type { Fields } from './assignment.ts';
 import { fill } from './fill.ts';
 import { planOf } from './plan.ts';
-import { argumentsDoNotFit, type ArgumentsRequest, type Strategy } from './strategy.ts';
+import { argumentsDoNotFit, MISFITS_MAX, type ArgumentsRequest, type Strategy } from './strategy.ts';
 import { failure } from './failures.ts';
 
 const PLAN = {
@@ -73,7 +73,10 @@ export function llmStrategy(llm: Llm, argumentRetries: number): Strategy {
           const filled: Fields = { ...(answer as Fields), ...sources.given };
           const misfits = inputs.misfits(filled);
           if (misfits.length === 0) return filled;
-          problem = misfits.map(({ field, problem: what }) => `${field || '/'} ${what}`).join('; ');
+          problem = misfits
+            .slice(0, MISFITS_MAX)
+            .map(({ field, problem: what }) => `${field || '/'} ${what}`)
+            .join('; ');
           if (retries >= argumentRetries) throw argumentsDoNotFit(nodeType, misfits);
         } catch (error) {
           if (!(error instanceof LlmError)) throw error;

@@ -35,6 +35,9 @@ export interface Strategy {
   arguments(request: ArgumentsRequest, signal: AbortSignal): Promise<Fields>;
 }
 
+/** Of those that a message or a model is told. */
+export const MISFITS_MAX = 20;
+
 /** Fixed rules, nothing else: the same words give the same plan and the same arguments, everywhere. */
 export const deterministicStrategy: Strategy = {
   name: 'deterministic',
@@ -58,6 +61,6 @@ export function argumentsDoNotFit(
   return failure('arggen_validation_failed', `no arguments were found that fit ${id} ${version}${what}`, {
     node_type_id: id,
     version,
-    problems: misfits,
+    problems: misfits.slice(0, MISFITS_MAX),
   });
 }
