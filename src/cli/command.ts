@@ -2,6 +2,8 @@
 import type { ReeveError } from '../model/errors.ts';
 import type { Jobs } from '../doors/jobs/jobs.ts';
 import type { PostgresAddress } from '../store/store-address.ts';
+import type { Meter } from '../telemetry/meter.ts';
+import type { Tracer } from '../telemetry/tracer.ts';
 
 export type Program = 'reeve' | 'wrkr';
 
@@ -22,7 +24,17 @@ export interface CliContext {
   /** Aborted by the first SIGINT or SIGTERM: stop soon and tidily. */
   readonly signal: AbortSignal;
   /** Opens the store on first use; closed by `main`. With `create: false` an absent store is not made. */
-  jobs(options?: { create?: boolean }): Promise<Jobs>;
+  jobs(options?: JobsOptions): Promise<Jobs>;
+  /** Where spans go, if the environment says so (`OTEL_…`); stopped by `main`. @param service its name, by default the program's. */
+  tracer(service?: string): Tracer | undefined;
+}
+
+export interface JobsOptions {
+  readonly create?: boolean;
+  /** Is fed with what engine and store do. */
+  readonly meter?: Meter | undefined;
+  /** Takes what is to be said; default: stderr. */
+  readonly note?: (text: string) => void;
 }
 
 export interface FlagSpec {

@@ -2,7 +2,10 @@
 import { resolve } from 'node:path';
 import { ReeveError } from '../model/errors.ts';
 import type { Jobs } from '../doors/jobs/jobs.ts';
+import { tracerFor } from '../telemetry/lazy-tracer.ts';
+import type { Tracer } from '../telemetry/tracer.ts';
 import type { CliContext, CommandSpec, Program } from './command.ts';
+import { escapeControls } from './output.ts';
 import { storePlaceOf } from './store-place.ts';
 import { programVersion } from './version.ts';
 
@@ -24,6 +27,12 @@ export function openContext({ program, commands, json, store, signal }: ContextO
   const { version } = programVersion();
   const place = storePlaceOf(program, store, env, cwd);
   let opening: Promise<Jobs> | undefined;
+  let tracing: { readonly tracer: Tracer | undefined } | undefined;
+  const tracer = (service: string = program): Tracer | undefined => {
+    const note = (text: string): void => void process.stderr.write(`${escapeControls(text)}\n`);
+    tracing ??= { tracer: tracerFor({ env, service, version, note }) };
+    return tracing.tracer;
+  };
   return {
     program,
     commands,
@@ -36,14 +45,29 @@ export function openContext({ program, commands, json, store, signal }: ContextO
     stdout: process.stdout,
     stderr: process.stderr,
     signal,
-    jobs({ create = true } = {}) {
+    tracer,
+    jobs({ create = true, meter, note } = {}) {
       opening ??= import('./open-jobs.ts').then(({ openJobs }) =>
-        openJobs({ place, cwd, env, version, create, stderr: process.stderr }),
+        openJobs({
+          place,
+          cwd,
+          env,
+          version,
+          create,
+          stderr: process.stderr,
+          meter,
+          tracer: tracer(),
+          ...(note === undefined ? {} : { note }),
+        }),
       );
       return opening;
     },
     async close() {
-      await (await opening?.catch(() => undefined))?.close();
+      try {
+        await (await opening?.catch(() => undefined))?.close();
+      } finally {
+        await tracing?.tracer?.stop();
+      }
     },
   };
 }

@@ -9,6 +9,10 @@ import type { Jobs } from '../doors/jobs/jobs.ts';
 import { LazyExecutor } from './lazy-executor.ts';
 import type { StorePlace } from './store-place.ts';
 import { openStore } from '../store/open-store.ts';
+import { meteredStore } from '../store/metered-store.ts';
+import { engineTelemetry } from '../telemetry/engine-telemetry.ts';
+import type { Meter } from '../telemetry/meter.ts';
+import type { Tracer } from '../telemetry/tracer.ts';
 import { escapeControls } from './output.ts';
 
 export interface OpenJobsOptions {
@@ -18,22 +22,26 @@ export interface OpenJobsOptions {
   readonly version: string;
   readonly create: boolean;
   readonly stderr: NodeJS.WritableStream;
+  readonly meter?: Meter | undefined;
+  readonly tracer?: Tracer | undefined;
+  /** Default: to `stderr`. */
+  readonly note?: (text: string) => void;
 }
 
 export async function openJobs(options: OpenJobsOptions): Promise<Jobs> {
-  const { place, cwd, env, version, create, stderr } = options;
+  const { place, cwd, env, version, create, stderr, meter, tracer } = options;
   const { storeRoot: root, postgres } = place;
   const store = await openStore(root, { create, postgres });
   const { shared } = store;
+  const observer = engineTelemetry(meter, tracer);
   const engine = new Engine({
-    store: store.runs,
+    store: meter === undefined ? store.runs : meteredStore(store.runs, meter),
     blobs: store.blobs,
     clock: systemClock,
     chance: systemChance,
+    ...(observer === undefined ? {} : { observer }),
   });
-  const note = (text: string): void => {
-    stderr.write(`${escapeControls(text)}\n`);
-  };
+  const { note = (text: string): void => void stderr.write(`${escapeControls(text)}\n`) } = options;
   const directories = new JobDirectories({ engine, root, version, note });
   const secretArguments = new Map<string, readonly string[]>();
   const processes = new LazyExecutor('process', async () => {

@@ -10,6 +10,8 @@ export interface HttpRequest {
   readonly id: string;
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
   readonly params: Readonly<Record<string, string>>;
+  /** Path in front of what the service itself knows, such as `/artifact-store`; empty at the root. */
+  readonly mount: string;
   /** As the route declares them; what was not given is absent. */
   readonly query: Readonly<Record<string, QueryValue>>;
   /** Fits the route's schema; undefined where the body is optional and absent, or is taken as bytes. */
@@ -92,6 +94,8 @@ export interface RouteGroup {
   readonly description: string;
   /** What is below and no route fails as this group fails. */
   readonly prefix: string;
+  /** Where the server put the whole group; its routes begin with it. Default: at the root. */
+  readonly mount?: string;
   readonly routes: readonly Route[];
   readonly failures: Failures;
   /** Ids in paths may hold colons; a verb is then told from the right. Default: an id ends at a colon. */

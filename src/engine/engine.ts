@@ -19,6 +19,7 @@ import { emptyState, type RunState } from '../model/state.ts';
 import type { BlobStore } from '../store/blob-store.ts';
 import { headOf } from '../store/run-head.ts';
 import type { Commit, CommitResult, RunStore, StoredEvent } from '../store/run-store.ts';
+import type { EngineObserver } from '../telemetry/engine-observer.ts';
 import { CommitQueue } from './commit-queue.ts';
 import { openEvents, sealEvent } from './event-codec.ts';
 import type { Chance, Clock } from './ports.ts';
@@ -62,6 +63,7 @@ export interface EngineOptions {
   readonly chance: Chance;
   /** Resolves in the next turn of the event loop; a simulation has turns of its own. */
   readonly turn?: () => Promise<void>;
+  readonly observer?: EngineObserver;
 }
 
 export class Engine {
@@ -70,14 +72,16 @@ export class Engine {
   readonly clock: Clock;
   readonly chance: Chance;
   readonly #queue: CommitQueue;
+  readonly #observer: EngineObserver | undefined;
   readonly #hot = new Map<string, HotRun>();
 
-  constructor({ store, blobs, clock, chance, turn = nextTurn }: EngineOptions) {
+  constructor({ store, blobs, clock, chance, turn = nextTurn, observer }: EngineOptions) {
     this.store = store;
     this.blobs = blobs;
     this.clock = clock;
     this.chance = chance;
     this.#queue = new CommitQueue(store, turn);
+    this.#observer = observer;
   }
 
   /**
@@ -114,11 +118,17 @@ export class Engine {
       const decided = decide(hot.state, command, ctx);
       if (!decided.ok || decided.events.length === 0) {
         if (await this.#isStale(runId, hot)) continue;
-        if (!decided.ok) throw refusalError(decided.refusal);
+        if (!decided.ok) {
+          this.#observer?.refused(command.type);
+          throw refusalError(decided.refusal);
+        }
         return { events: [], state: hot.state };
       }
       const result = await this.#commit(runId, hot, decided.events);
-      if (result === 'ok') return { events: decided.events, state: hot.state };
+      if (result === 'ok') {
+        this.#observer?.recorded(command.type, decided.events, hot.state);
+        return { events: decided.events, state: hot.state };
+      }
       this.#drop(runId, hot);
       if (result === 'alias_taken') throw await this.#aliasTaken(runId, decided.events, hot.state);
     }

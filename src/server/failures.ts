@@ -7,8 +7,13 @@ import { ReeveError } from '../model/errors.ts';
 /** Who answers for a path without a route: the group that it would belong to. */
 export function groupOf(groups: readonly RouteGroup[], url: string): RouteGroup | undefined {
   return groups
-    .filter(({ prefix }) => url.startsWith(prefix))
+    .filter(({ prefix }) => isBelow(url, prefix))
     .toSorted((a, b) => b.prefix.length - a.prefix.length)[0];
+}
+
+/** `/pdp` is above `/pdp/v1` and `/pdp:verb`, and not above `/pdp2`. */
+function isBelow(url: string, prefix: string): boolean {
+  return url.startsWith(prefix) && (prefix.endsWith('/') || !/^[\w-]/.test(url.slice(prefix.length)));
 }
 
 export function noRoute(method: string, url: string, group: RouteGroup | undefined): HttpFailure {

@@ -8,11 +8,7 @@ export interface Described {
 }
 
 export function openApi({ groups, title, version }: Described): object {
-  const names = new Map(
-    groups.flatMap(({ schemas = {} }) =>
-      Object.entries(schemas).map(([name, schema]) => [schema, name] as const),
-    ),
-  );
+  const names = schemaNames(groups);
   const paths: Record<string, Record<string, object>> = {};
   for (const group of groups) {
     for (const route of group.routes) {
@@ -37,6 +33,21 @@ export function openApi({ groups, title, version }: Described): object {
 }
 
 type Names = ReadonlyMap<unknown, string>;
+
+/** Two groups may mean different things by one name: the second then has its group's in front. */
+function schemaNames(groups: readonly RouteGroup[]): Names {
+  const names = new Map<unknown, string>();
+  const taken = new Set<string>();
+  for (const group of groups) {
+    for (const [name, schema] of Object.entries(group.schemas ?? {})) {
+      if (names.has(schema)) continue;
+      const unique = taken.has(name) ? `${group.name}.${name}` : name;
+      taken.add(unique);
+      names.set(schema, unique);
+    }
+  }
+  return names;
+}
 
 function operation(group: RouteGroup, route: Route, names: Names): object {
   const inPath = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({

@@ -5,6 +5,7 @@ import type { HttpReply, Route, RouteGroup } from '../doors/http.ts';
 import { problemsOf, refuseProblems } from '../doors/validate.ts';
 import { ReeveError } from '../model/errors.ts';
 import type { Principal } from '../policy/auth/principal.ts';
+import { withContext } from '../telemetry/request-context.ts';
 import { readQuery } from './query.ts';
 
 declare module 'fastify' {
@@ -66,9 +67,10 @@ async function carryOut({ group, route, request, reply, stopping }: Exchange): P
   reply.raw.once('close', () => {
     if (!reply.raw.writableFinished) gone.abort('the client is gone');
   });
-  const answer = await route.handle({
+  const asked = {
     id: request.id,
     headers: request.headers,
+    mount: group.mount ?? '',
     params: request.params as Readonly<Record<string, string>>,
     query: await readQuery(route.query, request.url.split('?').slice(1).join('?')),
     body: route.body === 'bytes' ? undefined : await checkedBody(group, route.body, request.body),
@@ -76,7 +78,9 @@ async function carryOut({ group, route, request, reply, stopping }: Exchange): P
     caller: request.caller,
     principal: request.principal,
     signal: AbortSignal.any([gone.signal, stopping]),
-  });
+  };
+  const { about = { requestId: request.id, trace: undefined, tracer: undefined } } = request;
+  const answer = await withContext(about, () => route.handle(asked));
   return send(reply, answer);
 }
 

@@ -8,13 +8,17 @@ import { networkInterfaces } from 'node:os';
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Authenticate, Failures, RouteGroup } from '../doors/http.ts';
 import { ReeveError } from '../model/errors.ts';
-import { accessLine } from './access-log.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/prometheus.ts';
+import type { Tracer } from '../telemetry/tracer.ts';
 import { answerOnSocket, errorOf, groupOf, noRoute } from './failures.ts';
 import { addressText, type ListenAddress } from './listen.ts';
+import { refuseOverlap } from './mount.ts';
 import { refuseForeign } from './origin.ts';
 import { addGroup, parseBody, sendJson } from './routes.ts';
-import { serviceGroup } from './service.ts';
+import { serviceGroup, type Check } from './service.ts';
 import { authenticate, type KnownToken } from './tokens.ts';
+import { RequestWatch } from './watch.ts';
 
 export interface ServerOptions {
   readonly groups: readonly RouteGroup[];
@@ -35,8 +39,15 @@ export interface ServerOptions {
   isReady(): Promise<boolean>;
   /** A line for whoever runs the server. */
   note(text: string): void;
-  /** Takes the access log; undefined: none is written. */
-  readonly log?: (line: string) => void;
+  /** What readiness says beside that: dependencies, and whether work moves on. */
+  checks?(): Promise<readonly Check[]>;
+  /** Takes a line for each answer. */
+  readonly log?: Log;
+  /** Is fed, and can be read at `/metrics`. */
+  readonly metrics?: Metrics;
+  /** Anybody may read `/metrics`. Default: who may ask for anything. */
+  readonly metricsOpen?: boolean;
+  readonly tracer?: Tracer;
 }
 
 export interface ConnectionLimits {
@@ -111,6 +122,7 @@ async function bindAddress(host: string): Promise<string> {
 function assemble(options: ServerOptions, stopping: AbortSignal): FastifyInstance {
   const limits = { ...LIMITS, ...options.limits };
   const groups = [...options.groups, serviceGroup(options)];
+  refuseOverlap(groups);
   const app = fastify({
     logger: false,
     bodyLimit: options.bodyBytesMax,
@@ -133,6 +145,9 @@ function assemble(options: ServerOptions, stopping: AbortSignal): FastifyInstanc
   app.server.maxConnections = limits.connections;
   app.decorateRequest('caller', undefined);
   app.decorateRequest('principal', undefined);
+  app.decorateRequest('about', undefined);
+  const { metrics: meter, tracer, log } = options;
+  const watch = new RequestWatch({ meter, tracer, log });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, bytes, done) => {
     try {
@@ -142,10 +157,10 @@ function assemble(options: ServerOptions, stopping: AbortSignal): FastifyInstanc
     }
   });
   app.addHook('onRequest', async (request, reply) => {
+    watch.begin(request, reply);
     setHeaders(request, reply);
     await admit(request);
   });
-  if (options.log !== undefined) logAnswers(app, options.log);
   app.setErrorHandler((error, request, reply) => fail(error, request, reply));
   app.setNotFoundHandler((request) => {
     throw noRoute(request.method, request.url, groupFor(request));
@@ -189,6 +204,7 @@ function assemble(options: ServerOptions, stopping: AbortSignal): FastifyInstanc
 
   /** What the framework refuses before any hook: our own refusals come first. */
   function refuse(cause: unknown, request: FastifyRequest, reply: FastifyReply): void {
+    watch.begin(request, reply);
     setHeaders(request, reply);
     void admit(request).then(
       () => fail(cause, request, reply),
@@ -208,19 +224,4 @@ function setHeaders(request: FastifyRequest, reply: FastifyReply): void {
 /** A proxy's id for the request, if it is one that can stand in a log. */
 function givenId(header: string | readonly string[] | undefined): string | undefined {
   return typeof header === 'string' && /^[\w.-]{1,100}$/.test(header) ? header : undefined;
-}
-
-function logAnswers(app: FastifyInstance, log: (line: string) => void): void {
-  app.addHook('onResponse', async (request, reply) => {
-    const entry = {
-      requestId: request.id,
-      method: request.method,
-      url: request.url,
-      status: reply.statusCode,
-      durationMs: reply.elapsedTime,
-      remote: request.ip,
-      caller: request.caller,
-    };
-    log(accessLine(entry, Date.now()));
-  });
 }

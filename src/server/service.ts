@@ -1,5 +1,7 @@
 /** What every server answers about itself: whether it lives, whether it can work, and what it offers. */
-import type { Failures, RouteGroup } from '../doors/http.ts';
+import { Readable } from 'node:stream';
+import type { Failures, Route, RouteGroup } from '../doors/http.ts';
+import type { Metrics } from '../telemetry/prometheus.ts';
 import { openApi } from './openapi.ts';
 
 export interface ServiceOptions {
@@ -8,6 +10,17 @@ export interface ServiceOptions {
   readonly title: string;
   readonly version: string;
   isReady(): Promise<boolean>;
+  checks?(): Promise<readonly Check[]>;
+  readonly metrics?: Metrics;
+  readonly metricsOpen?: boolean;
+}
+
+/** Something that the server depends on, or does. */
+export interface Check {
+  readonly name: string;
+  readonly status: 'ok' | 'degraded' | 'down';
+  readonly message?: string;
+  readonly details?: unknown;
 }
 
 const STANDING = {
@@ -15,6 +28,29 @@ const STANDING = {
   additionalProperties: false,
   required: ['status'],
   properties: { status: { type: 'string', enum: ['ok', 'unavailable'] } },
+} as const;
+
+const READINESS = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['status'],
+  properties: {
+    status: { type: 'string', enum: ['ok', 'degraded', 'unavailable'] },
+    checks: {
+      type: 'array',
+      items: {
+        type: 'object',
+        additionalProperties: false,
+        required: ['name', 'status'],
+        properties: {
+          name: { type: 'string' },
+          status: { type: 'string', enum: ['ok', 'degraded', 'down'] },
+          message: { type: 'string' },
+          details: true,
+        },
+      },
+    },
+  },
 } as const;
 
 /** Health tells nothing but itself, so that a balancer can ask without a token. */
@@ -28,7 +64,7 @@ export function serviceGroup(options: ServiceOptions): RouteGroup {
       {
         method: 'GET',
         path: '/healthz',
-        operation: 'health',
+        operation: 'liveness',
         summary: 'Whether the process answers.',
         open: true,
         responses: { 200: { description: 'It does.', schema: STANDING } },
@@ -38,16 +74,18 @@ export function serviceGroup(options: ServiceOptions): RouteGroup {
         method: 'GET',
         path: '/readyz',
         operation: 'readiness',
-        summary: 'Whether work can be done: the store answers, and the server is not stopping.',
+        summary:
+          'Whether work can be done (the store answers, the server is not stopping), and whether it is.',
         open: true,
         responses: {
-          200: { description: 'It can.', schema: STANDING },
-          503: { description: 'It cannot, now.', schema: STANDING },
+          200: { description: 'It can; `degraded`: but it does not go on.', schema: READINESS },
+          503: { description: 'It cannot, now.', schema: READINESS },
         },
         handle: async ({ signal }) =>
-          !signal.aborted && (await options.isReady().catch(() => false))
-            ? { json: { status: 'ok' } }
-            : { status: 503, json: { status: 'unavailable' } },
+          readiness(
+            !signal.aborted && (await options.isReady().catch(() => false)),
+            (await options.checks?.()) ?? [],
+          ),
       },
       {
         method: 'GET',
@@ -57,8 +95,55 @@ export function serviceGroup(options: ServiceOptions): RouteGroup {
         responses: { 200: { description: 'OpenAPI 3.1', schema: { type: 'object' } } },
         handle: async () => ({ json: document() }),
       },
+      ...metricsRoutes(options),
+      ...ownDocuments(options),
     ],
   };
   const document = (): object => openApi({ ...options, groups: [...options.groups, group] });
   return group;
+}
+
+/** What goes on slowly still goes on: only who cannot work is taken out of a balancer. */
+function readiness(isReady: boolean, checks: readonly Check[]) {
+  const isDown = !isReady || checks.some(({ status }) => status === 'down');
+  const isSlow = checks.some(({ status }) => status === 'degraded');
+  const status = isDown ? 'unavailable' : isSlow ? 'degraded' : 'ok';
+  return {
+    status: isDown ? 503 : 200,
+    json: { status, ...(checks.length === 0 ? {} : { checks }) },
+  };
+}
+
+/** Each mounted service's own document, in the words of the service alone. */
+function ownDocuments({ groups, title, version }: ServiceOptions): readonly Route[] {
+  return groups.flatMap((group): readonly Route[] => {
+    const { mount, name } = group;
+    if (mount === undefined) return [];
+    return [
+      {
+        method: 'GET',
+        path: `${mount}/openapi.json`,
+        operation: `openApiOf${mount.replaceAll(/[/-]+(\w)/g, (_, letter: string) => letter.toUpperCase())}`,
+        summary: `The document of ${name} alone.`,
+        responses: { 200: { description: 'OpenAPI 3.1', schema: { type: 'object' } } },
+        handle: async () => ({ json: openApi({ groups: [group], title: `${title}: ${name}`, version }) }),
+      },
+    ];
+  });
+}
+
+function metricsRoutes({ metrics, metricsOpen }: ServiceOptions): readonly Route[] {
+  if (metrics === undefined) return [];
+  const { contentType } = metrics;
+  return [
+    {
+      method: 'GET',
+      path: '/metrics',
+      operation: 'metrics',
+      summary: 'What was measured, for Prometheus.',
+      ...(metricsOpen === true ? { open: true } : {}),
+      responses: { 200: { description: 'Text format 0.0.4', type: 'text/plain' } },
+      handle: async () => ({ type: contentType, stream: Readable.from([await metrics.text()]) }),
+    },
+  ];
 }

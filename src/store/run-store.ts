@@ -126,6 +126,18 @@ export interface DueQuery {
   readonly queues: readonly string[];
 }
 
+/** How the work of a queue stands. Counts end at `STANDING_COUNT_MAX`: looking costs the same however much waits. */
+export interface QueueStanding {
+  /** Rows that may be claimed. */
+  readonly runnable: number;
+  /** Since when the first of them may be; undefined: none is there. */
+  readonly oldestDueMs: number | undefined;
+  /** Rows under a lease that holds, among those that will be due next. */
+  readonly leased: number;
+}
+
+export const STANDING_COUNT_MAX = 10_000;
+
 export interface RunStore {
   /**
    * Writes several commits as one transaction with one sync; when it resolves, all `ok` ones are durable (I1).
@@ -151,6 +163,8 @@ export interface RunStore {
   due(query: DueQuery): Promise<readonly WorkRow[]>;
   /** When the next row will be due or its lease run out; undefined when nothing waits. */
   nextDueMs(queues: readonly string[]): Promise<number | undefined>;
+  /** One queue, as it stands at `nowMs`: whether work that could be done is being done. */
+  standing(queue: string, nowMs: number): Promise<QueueStanding>;
   work(runId: string): Promise<readonly WorkRow[]>;
   /**
    * Prolongs a lease, also one that has run out and that nobody took; never shortens it. False: it is not held under

@@ -566,6 +566,34 @@ export function runStoreContract(name: string, open: () => Promise<RunStoreHarne
         expect(await store.nextDueMs([])).toBeUndefined();
       });
 
+      test('how a queue stands: what could be claimed, since when, and what is held', async () => {
+        const { store, another } = await harness();
+        const none = { runnable: 0, oldestDueMs: undefined, leased: 0 };
+        expect(await store.standing('a', 1e12)).toEqual(none);
+        const [first, second] = ['r1', 'r2'].map((id) =>
+          commitOf(id, { work: [offer('n', 10), offer('m', 70)], head: { queue: 'a' } }),
+        );
+        await store.commit([
+          ...[first, second].flatMap((commit) => commit ?? []),
+          commitOf('parked', {
+            work: [{ op: 'offer', node: 'n', dueMs: 1, parked: true }],
+            head: { queue: 'a' },
+          }),
+          commitOf('other', { work: [offer('n', 2)], head: { queue: 'b' } }),
+        ]);
+        const other = await another();
+        expect(await other.standing('a', 9)).toEqual(none);
+        expect(await other.standing('a', 10)).toEqual({ runnable: 2, oldestDueMs: 10, leased: 0 });
+        expect(await other.standing('b', 10)).toEqual({ runnable: 1, oldestDueMs: 2, leased: 0 });
+        const head = first?.head;
+        if (head === undefined) throw new Error('no run');
+        await put(store, head, { work: [lease('n', 1, 20, 50)] });
+        expect(await store.standing('a', 30)).toEqual({ runnable: 1, oldestDueMs: 10, leased: 1 });
+        // A lease that has run out is work again, since its end.
+        expect(await store.standing('a', 60)).toEqual({ runnable: 2, oldestDueMs: 10, leased: 0 });
+        expect(await other.standing('a', 70)).toEqual({ runnable: 4, oldestDueMs: 10, leased: 0 });
+      });
+
       test('the work of one queue is found behind any amount of another one', async () => {
         const { store } = await harness();
         const busy = Array.from({ length: 600 }, (_, at) =>

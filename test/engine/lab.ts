@@ -13,6 +13,7 @@ import type { RunSpec } from '../../src/model/run-spec.ts';
 import { DirectoryBlobs } from '../../src/store/blobs/directory-blobs.ts';
 import type { RunStore } from '../../src/store/run-store.ts';
 import { SqliteRunStore } from '../../src/store/sqlite/sqlite-run-store.ts';
+import type { EngineObserver } from '../../src/telemetry/engine-observer.ts';
 import { specOf, step } from '../model/rig.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { ScriptedExecutor, ScriptedWorld } from '../support/scripted-executor.ts';
@@ -37,12 +38,18 @@ export class Lab {
   }
 
   /** An engine of its own process, as far as the store can tell. */
-  engine(wrap: (store: RunStore) => RunStore = (store) => store): Engine {
+  engine(wrap: (store: RunStore) => RunStore = (store) => store, observer?: EngineObserver): Engine {
     const chance = {
       random: () => 0.5,
       id: (prefix: string) => `${prefix}${String((this.#ids += 1)).padStart(24, '0')}`,
     };
-    return new Engine({ store: wrap(this.store()), blobs: this.blobs, clock: this.clock, chance });
+    return new Engine({
+      store: wrap(this.store()),
+      blobs: this.blobs,
+      clock: this.clock,
+      chance,
+      ...(observer === undefined ? {} : { observer }),
+    });
   }
 
   worker(name: string, more: Partial<WorkerOptions> & { engine?: Engine } = {}): Worker {

@@ -6,6 +6,7 @@ import { HttpFailure } from '../../src/doors/http.ts';
 import type { Principal } from '../../src/policy/auth/principal.ts';
 import { startServer, type RunningServer, type ServerOptions } from '../../src/server/server.ts';
 import { hashOf } from '../../src/server/tokens.ts';
+import { jsonLog } from '../../src/telemetry/log.ts';
 import { ask, bodies, statuses, talk } from './client.ts';
 
 const CLOSED = {
@@ -374,7 +375,12 @@ test('readiness follows the store; the log names who, and no secret', async ({ s
       throw new Error('the store is gone');
     },
     tokens: [{ sha256: hashOf('hush'), name: 'ana' }],
-    log: (line) => lines.push(line),
+    log: jsonLog({
+      level: 'debug',
+      nowMs: () => 0,
+      redact: (text) => text,
+      write: (line) => lines.push(line),
+    }),
   });
   expect(await ask(address, 'GET', '/readyz')).toMatchObject({
     status: 503,

@@ -5,6 +5,7 @@ import type {
   DueQuery,
   ListQuery,
   LoadedRun,
+  QueueStanding,
   RunHead,
   RunPage,
   RunStore,
@@ -82,6 +83,16 @@ export class MemoryDb {
   nextDueMs(queues: readonly string[]): number | undefined {
     const times = this.#claimable(queues).map(({ dueMs }) => dueMs);
     return times.length === 0 ? undefined : Math.min(...times);
+  }
+
+  standing(queue: string, nowMs: number): QueueStanding {
+    const rows = this.#claimable([queue]);
+    const due = rows.filter(({ dueMs }) => dueMs <= nowMs).map(({ dueMs }) => dueMs);
+    return {
+      runnable: due.length,
+      oldestDueMs: due.length === 0 ? undefined : Math.min(...due),
+      leased: rows.filter(({ dueMs, state }) => dueMs > nowMs && state === 'leased').length,
+    };
   }
 
   work(runId: string): readonly WorkRow[] {
@@ -218,6 +229,9 @@ export class MemoryRunStore implements RunStore {
   }
   async nextDueMs(queues: readonly string[]): Promise<number | undefined> {
     return this.#open().nextDueMs(queues);
+  }
+  async standing(queue: string, nowMs: number): Promise<QueueStanding> {
+    return this.#open().standing(queue, nowMs);
   }
   async work(runId: string): Promise<readonly WorkRow[]> {
     return this.#open().work(runId);

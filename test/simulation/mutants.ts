@@ -33,8 +33,8 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: 'src/engine/engine.ts',
-    find: 'return { events: decided.events, state: hot.state };\n      this.#drop(runId, hot);',
-    replace: 'return { events: decided.events, state: hot.state };',
+    find: 'return { events: decided.events, state: hot.state };\n      }\n      this.#drop(runId, hot);',
+    replace: 'return { events: decided.events, state: hot.state };\n      }',
     says: 'decides again on the state that met a conflict',
   },
   {

@@ -291,6 +291,7 @@ export class SimProcess {
       list: (query) => read('list', () => db.list(query)),
       due: (query) => read('due', () => db.due(query)),
       nextDueMs: (queues) => read('next due', () => db.nextDueMs(queues)),
+      standing: (queue, nowMs) => read(`standing ${queue}`, () => db.standing(queue, nowMs)),
       work: (runId) => read(`work ${runId}`, () => db.work(runId)),
       remove: (runId) => this.#call('commit', `remove ${runId}`, () => db.remove(runId)),
       subscribe: (listener) => {

@@ -6,6 +6,7 @@ import type { CommandHandler } from '../command.ts';
 import { aborted, announce, STOP_MS } from '../serve-announce.ts';
 import { authentication, sharedAuthentication } from '../serve-auth.ts';
 import { serveSettings } from '../serve-settings.ts';
+import { serverTelemetry } from '../server-telemetry.ts';
 
 const HOST_DEFAULT = '127.0.0.1';
 /** Bodies outside of the service's own routes, bytes. */
@@ -22,8 +23,9 @@ export function serveArp(service: ServiceKey): CommandHandler {
       maxBodyBytes: BODY_BYTES_MAX,
       jwtByVariables: true,
     });
-    const note = (text: string): void => void ctx.stderr.write(`${text}\n`);
-    const { authenticate } = await authentication(settings.jwt, note);
+    const telemetry = await serverTelemetry(ctx, flags);
+    const tracer = ctx.tracer(SERVICES[service].name);
+    const { authenticate } = await authentication(settings.jwt, telemetry.note);
     const { group, isReady, close } = await openService(service, ctx, {
       jwt: settings.jwt,
       authenticate: authenticate ?? sharedAuthentication(settings.tokens),
@@ -40,9 +42,10 @@ export function serveArp(service: ServiceKey): CommandHandler {
         names: settings.names,
         bodyBytesMax: settings.maxBodyBytes,
         ...(service === 'artifact-store' ? { limits: { requestMs: UPLOAD_MS } } : {}),
-        note,
+        note: telemetry.note,
         isReady,
-        ...(flags.on('log') ? { log: (line: string) => ctx.stderr.write(line) } : {}),
+        ...telemetry.options,
+        ...(tracer === undefined ? {} : { tracer }),
       });
       announce(ctx, `serve ${service}`, server, settings);
       await aborted(ctx.signal);

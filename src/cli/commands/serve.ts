@@ -1,5 +1,6 @@
 import { defaultActor } from '../context.ts';
-import type { CommandHandler } from '../command.ts';
+import type { CommandHandler, Flags } from '../command.ts';
+import { ReeveError } from '../../model/errors.ts';
 import { jobFailures } from '../../doors/jobs/http-failures.ts';
 import type { JobService } from '../../doors/jobs/http-service.ts';
 import { jobRoutes } from '../../doors/jobs/routes.ts';
@@ -9,9 +10,12 @@ import { startServer } from '../../server/server.ts';
 import { serviceGroup } from '../../server/service.ts';
 import { jsonText } from '../output.ts';
 import { CLIENT_SECRET_VARIABLE } from '../../policy/auth/client-settings.ts';
+import { DEFAULT_QUEUE } from '../../doors/jobs/submit.ts';
+import { measureQueues, progressCheck, PROGRESS_LIMIT_MS } from '../../doors/progress.ts';
 import { aborted, announce, STOP_MS } from '../serve-announce.ts';
 import { authentication } from '../serve-auth.ts';
 import { serveSettings } from '../serve-settings.ts';
+import { serverTelemetry } from '../server-telemetry.ts';
 import { outDirOf } from './verify.ts';
 
 export const serve: CommandHandler = async (ctx, { flags }) => {
@@ -33,7 +37,14 @@ export const serve: CommandHandler = async (ctx, { flags }) => {
   }
   const settings = await serveSettings(ctx, flags);
   if (settings.jwt !== undefined) delete process.env[CLIENT_SECRET_VARIABLE]; // commands of steps inherit it (I9)
-  const jobs = await ctx.jobs();
+  const limitMs = progressLimitMs(flags);
+  const telemetry = await serverTelemetry(ctx, flags);
+  const { metrics } = telemetry.options;
+  const tracer = ctx.tracer();
+  const jobs = await ctx.jobs({ meter: metrics, note: telemetry.note });
+  const { store, clock } = jobs.engine;
+  const work = { store, queues: [DEFAULT_QUEUE], nowMs: () => clock.nowMs() };
+  metrics?.beforeText(() => measureQueues(metrics, work));
   const runner = new JobRunner(jobs, settings.concurrency);
   opened.service = {
     jobs,
@@ -47,15 +58,17 @@ export const serve: CommandHandler = async (ctx, { flags }) => {
     ...about,
     listen: settings.listen,
     tokens: settings.tokens,
-    ...(await authentication(settings.jwt, (text) => jobs.note(text))),
+    ...(await authentication(settings.jwt, telemetry.note)),
     names: settings.names,
     bodyBytesMax: settings.maxBodyBytes,
-    note: (text) => jobs.note(text),
+    note: telemetry.note,
     async isReady() {
-      await jobs.engine.store.list({ limit: 1 });
+      await store.list({ limit: 1 });
       return !ctx.signal.aborted;
     },
-    ...(flags.on('log') ? { log: (line: string) => ctx.stderr.write(line) } : {}),
+    checks: async () => [await progressCheck({ ...work, limitMs })],
+    ...telemetry.options,
+    ...(tracer === undefined ? {} : { tracer }),
   });
   runner.start();
   announce(ctx, 'serve', server, settings);
@@ -63,3 +76,13 @@ export const serve: CommandHandler = async (ctx, { flags }) => {
   await Promise.all([runner.stop(String(ctx.signal.reason)), server.stop(STOP_MS)]);
   return {};
 };
+
+/** @throws ReeveError E_INVALID_INPUT_SCHEMA */
+function progressLimitMs(flags: Flags): number {
+  const seconds = flags.number('progress-limit') ?? PROGRESS_LIMIT_MS / 1000;
+  if (seconds >= 1 && seconds <= 86_400) return seconds * 1000;
+  throw new ReeveError('E_INVALID_INPUT_SCHEMA', `--progress-limit must be 1 to 86400, not ${seconds}`, {
+    flag: '--progress-limit',
+    value: seconds,
+  });
+}

@@ -7,6 +7,7 @@ import { failureOf } from './failure.ts';
 import { defaultJobId, normaliseJobId, requireJobId } from './job-id.ts';
 import { jobExists, runSurroundings, workerOf, type Jobs } from './jobs.ts';
 import { loadSpec } from './load-spec.ts';
+import { aboutRun, traceLabels } from '../../telemetry/request-context.ts';
 import { resolveWorkspace } from './paths.ts';
 import { refuseSecrets } from './spec-secrets.ts';
 import { toRun } from './to-run.ts';
@@ -93,11 +94,16 @@ export async function createJob(jobs: Jobs, job: NewJob): Promise<string> {
       : requireJobId(normaliseJobId(job.jobId));
   for (let n = 1; ; n += 1) {
     const jobId = n === 1 ? base : `${base}_${n}`;
+    const asked = job.run(jobId);
     const spec: RunSpec = {
-      ...job.run(jobId),
+      ...asked,
+      labels: { ...asked.labels, ...traceLabels() },
       queue: job.queued === true ? DEFAULT_QUEUE : FOREGROUND_QUEUE,
     };
-    if (await createUnder(jobs, jobId, spec, environment)) return jobId;
+    if (await createUnder(jobs, jobId, spec, environment)) {
+      aboutRun(jobId);
+      return jobId;
+    }
     if (job.jobId !== undefined)
       throw new ReeveError(
         'E_INVALID_INPUT_SCHEMA',

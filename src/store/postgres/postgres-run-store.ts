@@ -12,6 +12,7 @@ import type {
   DueQuery,
   ListQuery,
   LoadedRun,
+  QueueStanding,
   RunHead,
   RunPage,
   RunStore,
@@ -23,7 +24,9 @@ import {
   toEvent,
   toHead,
   toPage,
+  toStanding,
   toWork,
+  type StandingRow,
   type EventRow,
   type HeadRow,
   type WorkRecord,
@@ -171,6 +174,11 @@ export class PostgresRunStore implements RunStore {
     );
     const known = firsts.flat().flatMap(({ due_ms }) => due_ms ?? []);
     return known.length === 0 ? undefined : Math.min(...known);
+  }
+
+  async standing(queue: string, nowMs: number): Promise<QueueStanding> {
+    const [row] = await this.#read<StandingRow>('standing', { queue, now: nowMs });
+    return toStanding(row ?? { oldest_due_ms: null, runnable: 0, leased: 0 });
   }
 
   async work(runId: string): Promise<readonly WorkRow[]> {

@@ -1,6 +1,6 @@
 /** Rows as both databases give them, and what the port makes of them. */
 import type { HoldKind, RunPhase } from '../../model/transitions.ts';
-import type { ListQuery, RunHead, RunPage, StoredEvent, WorkRow } from '../run-store.ts';
+import type { ListQuery, QueueStanding, RunHead, RunPage, StoredEvent, WorkRow } from '../run-store.ts';
 import { LEASED, OFFERED, PARKED } from './schema.ts';
 
 export interface HeadRow {
@@ -34,6 +34,11 @@ export interface WorkRecord {
   epoch: number;
   worker: string | null;
   lease_id: string | null;
+}
+export interface StandingRow {
+  oldest_due_ms: number | null;
+  runnable: number;
+  leased: number;
 }
 
 export function toHead(row: HeadRow): RunHead {
@@ -81,4 +86,8 @@ export function toWork(row: WorkRecord): WorkRow {
     leaseId: row.lease_id,
     untilMs: state === 'leased' ? row.due_ms : null,
   };
+}
+
+export function toStanding({ oldest_due_ms, runnable, leased }: StandingRow): QueueStanding {
+  return { runnable, oldestDueMs: oldest_due_ms ?? undefined, leased };
 }

@@ -3,7 +3,7 @@
  * prepared once however often it runs. Not built by kysely: loading it took 100 ms and more, several times what the
  * rest of a short command takes, and building the queries another 2 ms on every open.
  */
-import type { ListQuery } from '../run-store.ts';
+import { STANDING_COUNT_MAX, type ListQuery } from '../run-store.ts';
 import { LEASED, OFFERED, PARKED } from './schema.ts';
 
 /** A statement and the names of its parameters in the order of its placeholders. */
@@ -78,6 +78,12 @@ export const TEXTS = {
   due: `select ${WORK} from work join runs on runs.no = work.run_no
     where work.queue = :queue and state <> ${PARKED} and due_ms <= :now order by due_ms, run_no, node limit :limit`,
   nextDue: `select min(due_ms) as due_ms from work where queue = :queue and state <> ${PARKED}`,
+  standing: `select
+    (select min(due_ms) from work where queue = :queue and state <> ${PARKED} and due_ms <= :now) as oldest_due_ms,
+    (select count(*) from (select 1 from work where queue = :queue and state <> ${PARKED} and due_ms <= :now
+      limit ${STANDING_COUNT_MAX}) as due) as runnable,
+    (select count(*) from (select state from work where queue = :queue and state <> ${PARKED} and due_ms > :now
+      order by due_ms limit ${STANDING_COUNT_MAX}) as later where state = ${LEASED}) as leased`,
   workOf: `select ${WORK} from work join runs on runs.no = work.run_no where runs.id = :id order by node`,
   strays: `select 'events' as of, count(*) as count from events where run_no not in (select no from runs)
     union all select 'snapshots', count(*) from snapshots where run_no not in (select no from runs)

@@ -22,6 +22,7 @@ import type {
   DueQuery,
   ListQuery,
   LoadedRun,
+  QueueStanding,
   RunHead,
   RunPage,
   RunStore,
@@ -129,6 +130,9 @@ export class SharedRunStore implements RunStore {
   }
   nextDueMs(queues: readonly string[]): Promise<number | undefined> {
     return this.#local.nextDueMs(queues);
+  }
+  standing(queue: string, nowMs: number): Promise<QueueStanding> {
+    return this.#local.standing(queue, nowMs);
   }
   work(runId: string): Promise<readonly WorkRow[]> {
     return this.#local.work(runId);

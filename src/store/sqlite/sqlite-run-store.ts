@@ -11,6 +11,7 @@ import type {
   DueQuery,
   ListQuery,
   LoadedRun,
+  QueueStanding,
   RunHead,
   RunPage,
   RunStore,
@@ -23,7 +24,9 @@ import {
   toEvent,
   toHead,
   toPage,
+  toStanding,
   toWork,
+  type StandingRow,
   type EventRow,
   type HeadRow,
   type WorkRecord,
@@ -207,6 +210,10 @@ export class SqliteRunStore implements RunStore {
       const known = firsts.filter((due) => due !== null);
       return known.length === 0 ? undefined : Math.min(...known);
     });
+  }
+
+  standing(queue: string, nowMs: number): Promise<QueueStanding> {
+    return this.#read(() => toStanding(this.#db.get('standing', { queue, now: nowMs }) as StandingRow));
   }
 
   work(runId: string): Promise<readonly WorkRow[]> {

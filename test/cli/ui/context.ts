@@ -23,6 +23,7 @@ export function context(stream: StreamParts, more: Partial<CliContext> = {}): Cl
     stderr: stdout,
     signal: new AbortController().signal,
     jobs: () => Promise.reject(new Error('no store here')),
+    tracer: () => undefined,
     ...more,
   };
 }

@@ -59,6 +59,7 @@ const ctx: CliContext = {
   stderr,
   signal: stop.signal,
   jobs: () => Promise.reject(new Error('a scripted job has no store')),
+  tracer: () => undefined,
 };
 
 if (mode === 'watch') {

@@ -1,6 +1,7 @@
 /** Services of the Agent Runtime Protocol, and its policies. */
 import type { ServiceKey } from '../../../doors/arp/services.ts';
 import type { CommandSpec, FlagSpec } from '../../command.ts';
+import { telemetryFlags } from './shared.ts';
 
 const SERVICES: Readonly<Record<ServiceKey, { readonly summary: string; readonly intent: string }>> = {
   'run-gateway': {
@@ -59,7 +60,7 @@ const FLAGS: Readonly<Record<string, FlagSpec>> = {
     value: 'name',
     help: 'A name by which requests may address it, as in a compose file',
   },
-  log: { kind: 'switch', help: 'Write a JSON line for each request to stderr' },
+  ...telemetryFlags,
 };
 
 export const ARP_COMMANDS: readonly CommandSpec[] = [

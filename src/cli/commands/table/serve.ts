@@ -1,6 +1,6 @@
 /** Jobs over HTTP. */
 import type { CommandSpec } from '../../command.ts';
-import { outDir } from './shared.ts';
+import { outDir, telemetryFlags } from './shared.ts';
 
 export const SERVE_COMMANDS: readonly CommandSpec[] = [
   {
@@ -48,7 +48,12 @@ export const SERVE_COMMANDS: readonly CommandSpec[] = [
       },
       concurrency: { kind: 'count', help: 'Jobs at a time, 0..256 (default 4); 0 leaves them to `work`' },
       'strict-status': { kind: 'switch', help: 'Answer errors with the HTTP status of the error table' },
-      log: { kind: 'switch', help: 'Write a JSON line for each request to stderr' },
+      'progress-limit': {
+        kind: 'count',
+        value: 'seconds',
+        help: 'How long work may wait before /readyz says degraded (default 60)',
+      },
+      ...telemetryFlags,
       'print-openapi': { kind: 'switch', help: 'Print the OpenAPI document and stop' },
       'out-dir': outDir,
     },

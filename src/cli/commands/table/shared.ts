@@ -65,3 +65,10 @@ export const signatureFlags: Readonly<Record<string, FlagSpec>> = {
   'require-signed-approvals': { kind: 'switch', help: 'Every approval has to be signed by a known key' },
   signature: { kind: 'text', value: 'file', help: 'Where the signatures are (default <pack>.sig.json)' },
 };
+
+/** What every server takes. */
+export const telemetryFlags: Readonly<Record<string, FlagSpec>> = {
+  log: { kind: 'switch', help: 'Write JSON lines to stderr, one for each request; see LOG_LEVEL' },
+  metrics: { kind: 'switch', help: 'Give metrics for Prometheus at /metrics, to who may ask' },
+  'metrics-open': { kind: 'switch', help: 'Give them to anybody who reaches the server, without a token' },
+};

@@ -32,8 +32,8 @@ export interface ArtifactStoreOptions {
 
 export function artifactStoreService(artifacts: Artifacts, options: ArtifactStoreOptions): RouteGroup {
   const { publicUrl, ...world } = options;
-  const uriOf = (id: string, { headers }: HttpRequest): string =>
-    `${publicUrl ?? `http://${String(headers['host'])}`}/v1/artifacts/${id}`;
+  const uriOf = (id: string, { headers, mount }: HttpRequest): string =>
+    `${publicUrl ?? `http://${String(headers['host'])}${mount}`}/v1/artifacts/${id}`;
   return arpService({
     ...world,
     service: 'artifact-store',

@@ -4,6 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { ReeveError } from '../../../model/errors.ts';
+import { outgoingCall } from '../../../telemetry/request-context.ts';
 import { TokenFailure } from '../../../policy/auth/token-source.ts';
 import { ERROR_ENVELOPE, type ErrorEnvelope } from '../wire/common.ts';
 import { ArpError } from '../wire/errors.ts';
@@ -94,6 +95,7 @@ async function once(
   { method, body, signal }: Sent,
 ): Promise<unknown> {
   const token = await tokenFor(service);
+  const call = outgoingCall(service.name, method, path);
   const inTime = AbortSignal.timeout(service.timeoutMs ?? TIMEOUT_MS);
   let status: number;
   let text: string;
@@ -107,11 +109,14 @@ async function once(
         accept: 'application/json',
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        ...call.headers,
       },
     });
     status = answer.status;
     text = await bodyOf(answer);
+    call.end(status);
   } catch (error) {
+    call.end(undefined);
     throw unavailable(service, reasonOf(error));
   }
   if (status === 204) return undefined;
