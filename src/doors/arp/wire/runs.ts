@@ -16,7 +16,6 @@ const RUN_REQUIRED = { run_id: TEXT, state: RUN_STATE, root_node_run_id: TEXT } 
 const RUN_OPTIONAL = { run_context: RUN_CONTEXT, started_at: TIME, ended_at: TIME } as const;
 
 export const RUN = object(RUN_REQUIRED, { ...RUN_OPTIONAL, extensions: EXTENSIONS });
-export type Run = TypeOf<typeof RUN>;
 export const INTERNAL_RUN = object(RUN_REQUIRED, { ...RUN_OPTIONAL, extensions: INTERNAL_EXTENSIONS });
 export type InternalRun = TypeOf<typeof INTERNAL_RUN>;
 
