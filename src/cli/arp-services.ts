@@ -5,10 +5,9 @@ import type { RouteGroup } from '../doors/http.ts';
 import type { Llm } from '../doors/arp/llm/llm.ts';
 import type { NodeTypes } from '../doors/arp/registry/node-types.ts';
 import type { ServiceKey } from '../doors/arp/services.ts';
-import { ReeveError } from '../model/errors.ts';
-import { addressOf, setting, type Inbound, type OpenService, type World } from './arp-settings.ts';
+import { addressOf, isOn, positive, setting, type Inbound, type OpenService, type World } from './arp-settings.ts';
 import { sqliteFileOf } from '../store/sqlite/service-database.ts';
-import type { CliContext } from './command.ts';
+import type { CliContext, Flags } from './command.ts';
 
 const MEBIBYTE = 1_048_576;
 const DAY_MS = 86_400_000;
@@ -19,6 +18,7 @@ export async function openService(
   service: ServiceKey,
   ctx: CliContext,
   inbound: Inbound,
+  flags: Flags,
 ): Promise<OpenService> {
   const world = { version: ctx.version, nowMs: () => Date.now() };
   switch (service) {
@@ -28,6 +28,8 @@ export async function openService(
       return (await import('./arp-coordinator.ts')).openCoordinator(ctx, world, inbound);
     case 'composite-executor':
       return (await import('./arp-composite.ts')).openCompositeExecutor(ctx, world, inbound.jwt);
+    case 'atomic-executor':
+      return (await import('./arp-atomic.ts')).openAtomicExecutor(ctx, world, { flags, jwt: inbound.jwt });
     case 'node-registry':
       return openRegistry(ctx, world);
     case 'selection':
@@ -189,10 +191,6 @@ function sweeping(
   };
 }
 
-function isOn(ctx: CliContext, name: string): boolean {
-  return ['1', 'true', 'yes', 'on'].includes(setting(ctx, name)?.toLowerCase() ?? '');
-}
-
 function databaseFile(ctx: CliContext, variable: string, name: string): string {
   return sqliteFileOf(setting(ctx, variable) ?? `sqlite:///./runs/${name}.sqlite`, ctx.cwd, variable);
 }
@@ -200,20 +198,4 @@ function databaseFile(ctx: CliContext, variable: string, name: string): string {
 function bytesOf(ctx: CliContext, variable: string): number | undefined {
   const mebibytes = positive(ctx, variable);
   return mebibytes === undefined ? undefined : Math.floor(mebibytes * MEBIBYTE);
-}
-
-function positive(ctx: CliContext, variable: string, kind: 'any' | 'whole' = 'any'): number | undefined {
-  const text = setting(ctx, variable);
-  if (text === undefined) return undefined;
-  const form = kind === 'whole' ? /^\d{1,9}$/ : /^\d{1,12}(\.\d{1,6})?$/;
-  const value = form.test(text) ? Number(text) : 0;
-  if (value > 0) return value;
-  throw new ReeveError(
-    'E_INVALID_INPUT_SCHEMA',
-    `${variable} must be a ${kind === 'whole' ? 'whole ' : ''}number above 0, not ${JSON.stringify(text)}`,
-    {
-      variable,
-      value: text.slice(0, 100),
-    },
-  );
 }

@@ -1,6 +1,7 @@
 /** What services of ARP read of the environment (contract arp §5). */
 import type { Authenticate, RouteGroup } from '../doors/http.ts';
 import { baseUrlOf, type ServiceAddress } from '../doors/arp/clients/http-client.ts';
+import { ReeveError } from '../model/errors.ts';
 import type { AuthSettings } from '../policy/auth/settings.ts';
 import type { TokenSource } from '../policy/auth/token-source.ts';
 import type { CliContext } from './command.ts';
@@ -8,6 +9,8 @@ import type { CliContext } from './command.ts';
 export interface OpenService {
   readonly group: RouteGroup;
   isReady(): Promise<boolean>;
+  /** Ends what runs, once it is told to stop: gives `graceMs` to what can finish. */
+  stop?(graceMs: number): Promise<void>;
   close(): void | Promise<void>;
 }
 
@@ -77,4 +80,35 @@ export async function tokenSource(ctx: CliContext, auth: AuthSettings): Promise<
   const { clientSettings } = await import('../policy/auth/client-settings.ts');
   const { TokenSource } = await import('../policy/auth/token-source.ts');
   return new TokenSource(clientSettings(ctx.env, auth, true), () => Date.now());
+}
+
+export function isOn(ctx: CliContext, name: string): boolean {
+  return ['1', 'true', 'yes', 'on'].includes(setting(ctx, name)?.toLowerCase() ?? '');
+}
+
+/** @throws ReeveError E_INVALID_INPUT_SCHEMA */
+export function positive(ctx: CliContext, variable: string, kind: 'any' | 'whole' = 'any'): number | undefined {
+  const text = setting(ctx, variable);
+  if (text === undefined) return undefined;
+  const form = kind === 'whole' ? /^\d{1,9}$/ : /^\d{1,12}(\.\d{1,6})?$/;
+  const value = form.test(text) ? Number(text) : 0;
+  if (value > 0) return value;
+  throw new ReeveError(
+    'E_INVALID_INPUT_SCHEMA',
+    `${variable} must be a ${kind === 'whole' ? 'whole ' : ''}number above 0, not ${JSON.stringify(text)}`,
+    {
+      variable,
+      value: text.slice(0, 100),
+    },
+  );
+}
+
+/** The same, where what cannot be read is as good as unset; it is told. */
+export function positiveOrOff(ctx: CliContext, name: string, isWhole: boolean): number | undefined {
+  const text = setting(ctx, name);
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (Number.isFinite(value) && value > 0 && (!isWhole || Number.isSafeInteger(value))) return value;
+  ctx.stderr.write(`${name} is ${JSON.stringify(text.slice(0, 100))}: no limit\n`);
+  return undefined;
 }

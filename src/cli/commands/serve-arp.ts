@@ -11,6 +11,8 @@ import { serverTelemetry } from '../server-telemetry.ts';
 const HOST_DEFAULT = '127.0.0.1';
 /** Bodies outside of the service's own routes, bytes. */
 const BODY_BYTES_MAX = 1_048_576;
+/** Of the time to stop, for the answers to what was stopped, milliseconds. */
+const ANSWER_MS = 2000;
 /** How long an upload may take, milliseconds. */
 const UPLOAD_MS = 600_000;
 
@@ -26,10 +28,11 @@ export function serveArp(service: ServiceKey): CommandHandler {
     const telemetry = await serverTelemetry(ctx, flags);
     const tracer = ctx.tracer(SERVICES[service].name);
     const { authenticate } = await authentication(settings.jwt, telemetry.note);
-    const { group, isReady, close } = await openService(service, ctx, {
+    const inbound = {
       jwt: settings.jwt,
       authenticate: authenticate ?? sharedAuthentication(settings.tokens),
-    });
+    };
+    const { group, isReady, stop, close } = await openService(service, ctx, inbound, flags);
     try {
       const server = await startServer({
         groups: [group],
@@ -49,7 +52,7 @@ export function serveArp(service: ServiceKey): CommandHandler {
       });
       announce(ctx, `serve ${service}`, server, settings);
       await aborted(ctx.signal);
-      await server.stop(STOP_MS);
+      await Promise.all([server.stop(STOP_MS), stop?.(STOP_MS - ANSWER_MS)]);
     } finally {
       await close();
     }

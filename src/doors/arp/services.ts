@@ -31,6 +31,12 @@ export const SERVICES = {
     misfitStatus: 400,
     queryMisfitStatus: 422,
   },
+  'atomic-executor': {
+    port: 8082,
+    name: 'jarvis-atomic-executor',
+    description: 'Runs atomic nodes: built-in ones, plugins, tools of MCP servers, commands.',
+    misfitStatus: 400,
+  },
   'composite-executor': {
     port: 8083,
     name: 'arp-jarvis-composite-executor',

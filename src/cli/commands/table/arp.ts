@@ -3,7 +3,15 @@ import type { ServiceKey } from '../../../doors/arp/services.ts';
 import type { CommandSpec, FlagSpec } from '../../command.ts';
 import { telemetryFlags } from './shared.ts';
 
-const SERVICES: Readonly<Record<ServiceKey, { readonly summary: string; readonly intent: string }>> = {
+interface ServiceHelp {
+  readonly summary: string;
+  readonly intent: string;
+  /** Beside those that all have. */
+  readonly flags?: Readonly<Record<string, FlagSpec>>;
+  readonly examples?: readonly string[];
+}
+
+const SERVICES: Readonly<Record<ServiceKey, ServiceHelp>> = {
   'run-gateway': {
     summary: "Serve ARP's Run Gateway",
     intent: 'takes requests about runs and hands them on to the coordinator that the environment names',
@@ -16,6 +24,28 @@ const SERVICES: Readonly<Record<ServiceKey, { readonly summary: string; readonly
     summary: "Serve ARP's Composite Executor",
     intent:
       'takes composite NodeRuns over: plans steps, has a node type selected for each, and runs them in order',
+  },
+  'atomic-executor': {
+    summary: "Serve ARP's Atomic Executor",
+    intent: 'runs atomic nodes: built-in ones, plugins, tools of MCP servers and commands',
+    flags: {
+      config: {
+        kind: 'text',
+        value: 'file',
+        help: 'Hosts to fetch from, MCP servers, commands: docs/arp-nodes.md (default REEVE_ATOMIC_CONFIG)',
+      },
+      nodes: {
+        kind: 'text',
+        repeated: true,
+        value: 'dir|package',
+        help: 'Nodes of modules: a folder of them, or an npm package (default REEVE_ATOMIC_NODES)',
+      },
+      publish: {
+        kind: 'switch',
+        help: 'First publish the node types to the registry at JARVIS_NODE_REGISTRY_URL',
+      },
+    },
+    examples: ['serve atomic-executor --config atomic.yaml --nodes ./nodes --publish'],
   },
   'node-registry': {
     summary: "Serve ARP's Node Registry",
@@ -65,13 +95,13 @@ const FLAGS: Readonly<Record<string, FlagSpec>> = {
 
 export const ARP_COMMANDS: readonly CommandSpec[] = [
   ...Object.entries(SERVICES).map(
-    ([service, { summary, intent }]): CommandSpec => ({
+    ([service, { summary, intent, flags = {}, examples = [] }]): CommandSpec => ({
       path: ['serve', service],
       summary,
       intent,
       args: [],
-      flags: FLAGS,
-      examples: [`serve ${service}`, `serve ${service} --port 0`],
+      flags: { ...flags, ...FLAGS },
+      examples: [`serve ${service}`, `serve ${service} --port 0`, ...examples],
       load: async () => {
         const { serveArp } = await import('../serve-arp.ts');
         return serveArp(service as ServiceKey);

@@ -9,6 +9,7 @@ import { TokenFailure } from '../../../policy/auth/token-source.ts';
 import { ERROR_ENVELOPE, type ErrorEnvelope } from '../wire/common.ts';
 import { ArpError } from '../wire/errors.ts';
 import { fieldErrors } from '../wire/validate.ts';
+import { exchange, type Answered } from './exchange.ts';
 
 export interface ServiceAddress {
   /** Of the service, in codes: `node_registry`. */
@@ -97,13 +98,13 @@ async function once(
   const token = await tokenFor(service);
   const call = outgoingCall(service.name, method, path);
   const inTime = AbortSignal.timeout(service.timeoutMs ?? TIMEOUT_MS);
-  let status: number;
-  let text: string;
+  let answer: Answered;
   try {
-    const answer = await fetch(`${service.baseUrl}${path}`, {
+    // A redirect is not followed: a token must not go elsewhere.
+    answer = await exchange(`${service.baseUrl}${path}`, {
       method,
-      redirect: 'error', // a token must not follow it
       signal: signal === undefined ? inTime : AbortSignal.any([inTime, signal]),
+      bytesMax: ANSWER_BYTES_MAX,
       ...(body === undefined ? {} : { body }),
       headers: {
         accept: 'application/json',
@@ -112,13 +113,12 @@ async function once(
         ...call.headers,
       },
     });
-    status = answer.status;
-    text = await bodyOf(answer);
-    call.end(status);
+    call.end(answer.status);
   } catch (error) {
     call.end(undefined);
     throw unavailable(service, reasonOf(error));
   }
+  const { status, text } = answer;
   if (status === 204) return undefined;
   const value = parsed(text);
   if (status >= 200 && status < 300) {
@@ -163,17 +163,6 @@ function unavailable({ name }: ServiceAddress, reason: string, retryable = true)
   });
 }
 
-async function bodyOf(answer: Response): Promise<string> {
-  const pieces: Uint8Array[] = [];
-  let size = 0;
-  for await (const piece of answer.body ?? []) {
-    size += piece.length;
-    if (size > ANSWER_BYTES_MAX) throw new RangeError(`its answer is larger than ${ANSWER_BYTES_MAX} bytes`);
-    pieces.push(piece);
-  }
-  return Buffer.concat(pieces).toString();
-}
-
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -182,10 +171,10 @@ function parsed(text: string): unknown {
   }
 }
 
-/** What a person can act on; `fetch failed` is not that. */
+/** What a person can act on. */
 function reasonOf(error: unknown): string {
   if (error instanceof RangeError) return error.message;
   if ((error as Error).name === 'TimeoutError') return 'it did not answer in time';
-  const { code } = ((error as Error).cause ?? error) as { readonly code?: unknown };
+  const { code } = error as NodeJS.ErrnoException;
   return typeof code === 'string' ? code : 'the connection failed';
 }

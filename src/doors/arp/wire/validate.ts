@@ -39,7 +39,15 @@ export async function fieldErrors(
   value: unknown,
   at: readonly string[] = ['body'],
 ): Promise<readonly FieldError[]> {
-  const validator = await validatorOf(schema);
+  return fieldErrorsOf(await validatorOf(schema), value, at);
+}
+
+/** The same with a schema that was compiled elsewhere, for all errors. */
+export function fieldErrorsOf(
+  validator: ValidateFunction,
+  value: unknown,
+  at: readonly string[],
+): readonly FieldError[] {
   if (validator(value)) return [];
   return (validator.errors ?? []).slice(0, ERRORS_MAX).map((error) => fieldError(error, at));
 }
