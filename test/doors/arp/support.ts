@@ -6,6 +6,12 @@ import { test as base } from 'vitest';
 import type { RouteGroup } from '../../../src/doors/http.ts';
 import { Artifacts, type ArtifactsOptions } from '../../../src/doors/arp/artifact-store/artifacts.ts';
 import { artifactStoreService } from '../../../src/doors/arp/artifact-store/routes.ts';
+import { builtinNodes } from '../../../src/doors/arp/atomic/core-nodes.ts';
+import { AtomicExecutor, type AtomicExecutorOptions } from '../../../src/doors/arp/atomic/executor.ts';
+import type { AtomicNode } from '../../../src/doors/arp/atomic/node.ts';
+import { atomicService } from '../../../src/doors/arp/atomic/routes.ts';
+import { allowedHosts } from '../../../src/doors/arp/atomic/web/allowed-hosts.ts';
+import { FETCH_DEFAULTS } from '../../../src/doors/arp/atomic/web/fetch-node.ts';
 import { EventLog } from '../../../src/doors/arp/event-stream/log.ts';
 import { eventStreamService } from '../../../src/doors/arp/event-stream/routes.ts';
 import type { CompositeExecutor } from '../../../src/doors/arp/composite/executor.ts';
@@ -76,6 +82,11 @@ export class Stack {
     };
   }
 
+  /** Whatever else has to be ended with the test. */
+  atEnd(end: () => unknown): void {
+    this.#ends.push(end);
+  }
+
   opened<T extends Closable>(thing: T): T {
     this.#ends.push(() => thing.close());
     return thing;
@@ -87,6 +98,22 @@ export class Stack {
     return store;
   }
 
+  /** With the built-in nodes and others. */
+  async atomic(
+    others: readonly AtomicNode[] = [],
+    options: Partial<AtomicExecutorOptions> & { readonly allow?: readonly string[] } = {},
+  ): Promise<Served & { readonly executor: AtomicExecutor }> {
+    const fetchRules = { ...FETCH_DEFAULTS, hosts: allowedHosts(options.allow ?? []) };
+    const nodes = [...builtinNodes('1.0.0', { ...WORLD, fetchRules }), ...others];
+    const executor = new AtomicExecutor({
+      ...WORLD,
+      note: () => undefined,
+      nodes: new Map(nodes.map((node) => [node.nodeType.node_type_id, node])),
+      ...options,
+    });
+    this.#ends.push(() => executor.stop(0));
+    return { ...(await this.serve(atomicService(executor, WORLD))), executor };
+  }
   registry(): Promise<Served> & { readonly registry: NodeRegistry } {
     const registry = this.opened(new NodeRegistry(':memory:'));
     return Object.assign(this.serve(registryService(registry, WORLD)), { registry });

@@ -202,7 +202,8 @@ function stop(entry: Entry, cause: StopCause): void {
 
 /** Which attempt at the NodeRun this is. @throws ArpError 400 */
 function attemptOf({ extensions }: AtomicExecuteRequest): number {
-  const given = extensions?.[ATTEMPT_EXTENSION] ?? 1;
+  const given = extensions?.[ATTEMPT_EXTENSION];
+  if (given === undefined) return 1;
   if (typeof given === 'number' && Number.isSafeInteger(given) && given >= 1) return given;
   const loc = ['body', 'extensions', ATTEMPT_EXTENSION];
   throw validationFailed([{ type: 'attempt', loc, msg: 'must be a whole number from 1 on' }]);

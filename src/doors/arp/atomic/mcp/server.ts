@@ -189,12 +189,13 @@ export class McpServer {
 async function isUnseen(error: unknown): Promise<boolean> {
   const { SdkError, SdkErrorCode, SdkHttpError } = await import('@modelcontextprotocol/client');
   if (error instanceof SdkHttpError) return error.status === 404;
-  if (error instanceof SdkError) return error.code === SdkErrorCode.NotConnected;
+  if (error instanceof SdkError && error.code === SdkErrorCode.NotConnected) return true;
   return reasonOf(error) === 'ECONNREFUSED';
 }
 
+/** The error code of the system, or what the innermost failure says: `fetch failed` helps nobody. */
 function reasonOf(error: unknown): string {
-  const { cause, code } = error as { readonly cause?: { readonly code?: unknown }; readonly code?: unknown };
-  const found = [cause?.code, code].find((text) => typeof text === 'string' && /^E[A-Z]+$/.test(text));
-  return typeof found === 'string' ? found : (error as Error).message;
+  const { code, cause, message } = error as NodeJS.ErrnoException;
+  if (typeof code === 'string' && /^E[A-Z]+$/.test(code)) return code;
+  return cause === undefined ? message : reasonOf(cause);
 }
