@@ -108,8 +108,11 @@ describe.each([
   test('only the tools that are listed, in the version that is given', async ({ stack }) => {
     const { given } = await open(stack);
     const { mcp_servers } = given.config as { readonly mcp_servers: { readonly test: object } };
-    const test = { ...mcp_servers.test, tools: ['hello', 'gone'], version: '9.0.0' };
-    const { assembly, notes } = await assembled(stack, { ...given, config: { mcp_servers: { test } } });
+    const server = { ...mcp_servers.test, tools: ['hello', 'gone'], version: '9.0.0' };
+    const { assembly, notes } = await assembled(stack, {
+      ...given,
+      config: { mcp_servers: { test: server } },
+    });
     const types = assembly.types.filter(({ node_type_id: id }) => id.startsWith('mcp.'));
     expect(types).toMatchObject([{ node_type_id: 'mcp.test.hello', version: '9.0.0' }]);
     expect(notes).toContain('the MCP server test has no tool gone');

@@ -357,9 +357,8 @@ describe('limits', () => {
     const running = execute(served, asked('test.held'));
     await held.called();
     const waiting = served.executor.execute({ ...asked('test.held'), node_run_id: 'b' }, NOBODY);
-    const refused = expect(waiting).rejects.toMatchObject({ status: 503, wireCode: 'executor_stopping' });
     const stopped = served.executor.stop(1);
-    await refused;
+    await expect(waiting).rejects.toMatchObject({ status: 503, wireCode: 'executor_stopping' });
     expect((await running).json).toMatchObject({ state: 'failed', error: { code: 'executor_stopped' } });
     await stopped;
     const late = await execute(served, asked('test.held', {}, { node_run_id: 'c' }));

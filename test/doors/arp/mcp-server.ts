@@ -3,7 +3,7 @@
  * goes to the file that `MCP_LOG` names, so that a test sees what the server saw.
  */
 import { appendFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { createMcpHandler, fromJsonSchema, McpServer } from '@modelcontextprotocol/server';
@@ -75,7 +75,7 @@ export interface ServedMcp {
 export async function serveMcp(port = 0, log: (line: string) => void = () => undefined): Promise<ServedMcp> {
   const handler = createMcpHandler(() => mcpServer(log));
   const headers: Readonly<Record<string, unknown>>[] = [];
-  const http = createServer((request, response) => {
+  const relay = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     headers.push(request.headers);
     const gone = new AbortController();
     response.on('close', () => gone.abort());
@@ -86,12 +86,12 @@ export async function serveMcp(port = 0, log: (line: string) => void = () => und
       signal: gone.signal,
       ...(hasBody ? { body: Readable.toWeb(request) as never, duplex: 'half' } : {}),
     });
-    void handler.fetch(asked).then(async (answer) => {
-      response.writeHead(answer.status, Object.fromEntries(answer.headers));
-      for await (const piece of answer.body ?? []) response.write(piece);
-      response.end();
-    });
-  });
+    const answer = await handler.fetch(asked);
+    response.writeHead(answer.status, Object.fromEntries(answer.headers));
+    for await (const piece of answer.body ?? []) response.write(piece);
+    response.end();
+  };
+  const http = createServer((request, response) => void relay(request, response));
   await new Promise<void>((resolve) => http.listen(port, '127.0.0.1', resolve));
   const { port: bound } = http.address() as AddressInfo;
   return {

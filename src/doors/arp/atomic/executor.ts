@@ -75,21 +75,12 @@ export class AtomicExecutor implements AtomicExecution {
       refuseOther(known, { id, attempt, fingerprint });
       if (known.attempt === attempt) return whileWaiting(known.result, signal);
     }
-    if (this.#stopping) throw stopping();
+    if (this.#stopping) throw notRun();
     const { promise: result, resolve, reject } = Promise.withResolvers<AtomicExecuteResult>();
     result.catch(() => undefined); // whoever asked may be gone
     const entry: Entry = { fingerprint, attempt, result, control: new AbortController() };
     this.#ledger.begin(id, entry);
-    void this.#carryOut(request, entry).then(
-      ({ result: value, bytes }) => {
-        this.#ledger.end(id, entry, bytes);
-        resolve(value);
-      },
-      (error: Error) => {
-        this.#ledger.drop(id, entry);
-        reject(error);
-      },
-    );
+    this.#settle(request, entry).then(resolve, reject);
     return whileWaiting(result, signal);
   }
 
@@ -112,6 +103,18 @@ export class AtomicExecutor implements AtomicExecution {
     await over;
   }
 
+  /** @throws ArpError when it was not run: the next request begins anew */
+  async #settle(request: AtomicExecuteRequest, entry: Entry): Promise<AtomicExecuteResult> {
+    try {
+      const { result, bytes } = await this.#carryOut(request, entry);
+      this.#ledger.end(request.node_run_id, entry, bytes);
+      return result;
+    } catch (error) {
+      this.#ledger.drop(request.node_run_id, entry);
+      throw error;
+    }
+  }
+
   /** @throws ArpError when it was not run */
   async #carryOut(request: AtomicExecuteRequest, entry: Entry): Promise<Ended> {
     const { node_run_id: id, node_type_ref: ref } = request;
@@ -126,11 +129,11 @@ export class AtomicExecutor implements AtomicExecution {
       const message = `the inputs do not fit the input schema of ${ref.node_type_id}`;
       return this.#ended(id, failed('invalid_inputs', message, { details: { errors }, retryable: false }));
     }
-    if (this.#stopping) throw stopping();
+    if (this.#stopping) throw notRun();
     if (this.#slots.isFull)
       throw new ArpError(503, 'executor_busy', 'too many calls wait already', { retryable: true });
     if (!(await this.#slots.take(entry.control.signal))) {
-      if (!entry.control.signal.aborted) throw stopping();
+      if (!entry.control.signal.aborted) throw notRun();
       return this.#ended(id, stopped('canceled', undefined));
     }
     try {
@@ -234,7 +237,7 @@ function refuseOther(known: Entry, asked: { id: string; attempt: number; fingerp
   }
 }
 
-function stopping(): ArpError {
+function notRun(): ArpError {
   return new ArpError(503, 'executor_stopping', 'the executor stops; it was not run', { retryable: true });
 }
 

@@ -193,8 +193,13 @@ function digest(text: string): string {
 }
 
 function textOutputs({ outputs = {} }: Finished): Readonly<Record<string, unknown>> {
-  const text = String(outputs['stdout_tail'] ?? '');
+  const text = textIn(outputs, 'stdout_tail');
   return { text, truncated: Number(outputs['stdout_bytes'] ?? 0) > 65_536 };
+}
+
+function textIn(outputs: Finished['outputs'], key: string): string {
+  const text = outputs?.[key];
+  return typeof text === 'string' ? text : '';
 }
 
 function lost(status: RuntimeStatus): NodeFailure {
@@ -207,7 +212,7 @@ function failureOf(status: Finished, timeoutMs: number | undefined): NodeFailure
   const { outcome, exitCode, signal, error, outputs } = status;
   if (outcome === 'timed_out')
     return new NodeFailure('timeout', `the command took longer than ${(timeoutMs ?? 0) / 1000} s`);
-  const stderr = String(outputs?.['stderr_tail'] ?? '').slice(-SHOWN_CHARS);
+  const stderr = textIn(outputs, 'stderr_tail').slice(-SHOWN_CHARS);
   return new NodeFailure('command_failed', error?.message ?? 'the command failed', {
     details: {
       ...(exitCode === undefined ? {} : { exit_code: exitCode }),

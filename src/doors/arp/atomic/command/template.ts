@@ -25,7 +25,7 @@ export function templateProblems({
   readonly at: number;
   readonly problem: string;
 }[] {
-  const properties = (schema?.['properties'] ?? {}) as object;
+  const properties = schema?.['properties'] ?? {};
   return argv.flatMap((argument, at) => {
     const parts = partsOf(argument);
     if (argument.includes('\0')) return [{ at, problem: 'holds a NUL' }];

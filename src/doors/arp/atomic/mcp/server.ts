@@ -131,6 +131,7 @@ export class McpServer {
     try {
       const { Client: McpClient } = await import('@modelcontextprotocol/client');
       const client = new McpClient({ name: 'reeve', version });
+      // oxlint-disable-next-line unicorn/prefer-add-event-listener -- it has no other way to tell
       client.onclose = onGone;
       if (config.command === undefined) {
         client.setVersionNegotiation({ mode: 'auto' });

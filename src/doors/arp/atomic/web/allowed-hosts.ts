@@ -52,17 +52,20 @@ const privateIpv6 = blockList(PRIVATE_IPV6, 'ipv6');
  */
 export function allowedHosts(entries: readonly string[]): AllowedHosts {
   const hosts: HostRule[] = [];
+  /** Their addresses may be in a URL. */
   const networks = new BlockList();
+  /** Names may lead there. */
+  const reachable = new BlockList();
   for (const entry of entries) {
     const text = entry.trim().toLowerCase();
-    if (addNetwork(networks, text)) continue;
+    if (addNetwork(networks, text) && addNetwork(reachable, text)) continue;
     const rule = hostRule(text);
     if (rule === undefined)
       throw new TypeError(
         `${JSON.stringify(entry)} is neither a host, *.host, host:port, address nor network`,
       );
     hosts.push(rule);
-    if (isIP(rule.host) !== 0) networks.addAddress(rule.host, family(rule.host));
+    if (isIP(rule.host) !== 0) reachable.addAddress(rule.host, family(rule.host));
   }
   return {
     allowsHost: (host, port) =>
@@ -70,7 +73,7 @@ export function allowedHosts(entries: readonly string[]): AllowedHosts {
       (isIP(host) !== 0 && DEFAULT_PORTS.has(port) && networks.check(host, family(host))),
     allowsAddress(address) {
       const plain = unmapped(address);
-      return isPublic(plain) || networks.check(plain, family(plain));
+      return isPublic(plain) || reachable.check(plain, family(plain));
     },
   };
 }
