@@ -17,6 +17,12 @@ import type {
 } from './wire/requests.ts';
 import type { InternalNodeRun, NodeRun } from './wire/runs.ts';
 
+/**
+ * The extension of an execute request that tells attempts at one NodeRun apart: a whole number from 1 (default) on. Only a
+ * higher one is run again.
+ */
+export const ATTEMPT_EXTENSION = 'reeve.attempt';
+
 /** Runs one atomic NodeRun to its end. The same id again gives the same answer and does not run it twice (H32). */
 export interface AtomicExecution {
   /** @throws ArpError when it was not run, or nobody knows */

@@ -16,7 +16,7 @@ function say(line: string): void {
   if (file !== undefined) appendFileSync(file, `${line}\n`);
 }
 
-export function mcpServer(log: (line: string) => void = say): McpServer {
+function mcpServer(log: (line: string) => void = say): McpServer {
   const server = new McpServer({ name: 'test', version: '3.2.1' });
   server.registerTool(
     'add',

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { canonicalJson } from '../../../model/canonical.ts';
-import type { AtomicExecution } from '../ports.ts';
+import { ATTEMPT_EXTENSION, type AtomicExecution } from '../ports.ts';
 import { ArpError, validationFailed } from '../wire/errors.ts';
 import { wireTime } from '../wire/ids.ts';
 import type { AtomicExecuteRequest, AtomicExecuteResult } from '../wire/requests.ts';
@@ -37,9 +37,6 @@ export interface AtomicExecutorOptions {
   /** How long a handler that was stopped is waited for, milliseconds. Default 10,000. */
   readonly stopGraceMs?: number;
 }
-
-/** The extension of a request that tells attempts at one NodeRun apart. */
-export const ATTEMPT_EXTENSION = 'reeve.attempt';
 
 const WAITING_DEFAULT = 1000;
 const REMEMBERED_DEFAULT = { entries: 10_000, bytes: 64 * 1_048_576 };
