@@ -4,14 +4,9 @@ import { ReeveError } from '../model/errors.ts';
 import { escapeControls } from '../model/visible-text.ts';
 import { redactText } from '../policy/redaction/redactor.ts';
 import type { NodeType } from '../doors/arp/wire/core.ts';
-<<<<<<< HEAD
 import type { AuthSettings } from '../policy/auth/settings.ts';
 import { addressOf, positiveOrOff, setting, type OpenService } from './arp-settings.ts';
-=======
-import { positiveOrOff, setting } from './arp-settings.ts';
->>>>>>> bc72727 (Serve and document the Atomic Executor)
 import type { CliContext, Flags } from './command.ts';
-import type { OpenService } from './open-service.ts';
 
 export interface AtomicStart {
   readonly flags: Flags;

@@ -5,13 +5,17 @@ import type { RouteGroup } from '../doors/http.ts';
 import type { Llm } from '../doors/arp/llm/llm.ts';
 import type { NodeTypes } from '../doors/arp/registry/node-types.ts';
 import type { ServiceKey } from '../doors/arp/services.ts';
-import { addressOf, isOn, positive, setting, type Inbound, type OpenService, type World } from './arp-settings.ts';
+import {
+  addressOf,
+  isOn,
+  positive,
+  setting,
+  type Inbound,
+  type OpenService,
+  type World,
+} from './arp-settings.ts';
 import { sqliteFileOf } from '../store/sqlite/service-database.ts';
 import type { CliContext, Flags } from './command.ts';
-<<<<<<< HEAD
-=======
-import type { OpenService } from './open-service.ts';
->>>>>>> bc72727 (Serve and document the Atomic Executor)
 
 const MEBIBYTE = 1_048_576;
 const DAY_MS = 86_400_000;

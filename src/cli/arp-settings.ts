@@ -87,7 +87,11 @@ export function isOn(ctx: CliContext, name: string): boolean {
 }
 
 /** @throws ReeveError E_INVALID_INPUT_SCHEMA */
-export function positive(ctx: CliContext, variable: string, kind: 'any' | 'whole' = 'any'): number | undefined {
+export function positive(
+  ctx: CliContext,
+  variable: string,
+  kind: 'any' | 'whole' = 'any',
+): number | undefined {
   const text = setting(ctx, variable);
   if (text === undefined) return undefined;
   const form = kind === 'whole' ? /^\d{1,9}$/ : /^\d{1,12}(\.\d{1,6})?$/;

@@ -77,12 +77,7 @@ describe.each(ROWS)('%s', (key, open) => {
   test.skipIf(POSTS[key] === undefined)(
     'G3 says of a body what is wrong with it, field by field',
     async ({ stack }) => {
-<<<<<<< HEAD
       const [path, missing] = POSTS[key] ?? ['', ''];
-=======
-      const [path, ...fields] = POSTS[key] ?? ['', ''];
-      const [missing] = fields;
->>>>>>> bc72727 (Serve and document the Atomic Executor)
       const service = await open(stack);
       const { misfitStatus } = SERVICES[key];
       const empty = await service.send('POST', path, {});

@@ -4,10 +4,11 @@ import { canonicalJson } from '../../../model/canonical.ts';
 import { ReeveError } from '../../../model/errors.ts';
 import type { NodeSpec } from '../../../model/node.ts';
 import { ArpError } from '../wire/errors.ts';
+import { childNodeRunId } from '../wire/ids.ts';
 import type { NodeRunsCreateRequest } from '../wire/requests.ts';
 import { mergeEnvelopes, structuralOf } from './constraints.ts';
 import { creationRefused, runNotFound } from './failures.ts';
-import { keyedNodeRunId, newNodeRunId } from './ids.ts';
+import { newNodeRunId } from './ids.ts';
 import type { KnownTypes } from './known-types.ts';
 import type { FoundNode, RunViews } from './run-views.ts';
 import { candidateSetOf, childSpecOf, type CreateSpec, type NodeInput } from './spec.ts';
@@ -34,7 +35,7 @@ export async function createNodeRuns(
 ): Promise<readonly FoundNode[]> {
   const { run_id: runId, parent_node_run_id: parentId, node_runs: specs } = request;
   const ids = specs.map(({ idempotency_key: key }) =>
-    key === undefined ? newNodeRunId() : keyedNodeRunId(runId, parentId, key),
+    key === undefined ? newNodeRunId() : childNodeRunId(runId, parentId, key),
   );
   for (let tries = 0; tries < TRIES_MAX; tries += 1) {
     const view = await views.get(runId);

@@ -3,16 +3,13 @@ import type { Call, CallEnd } from '../../../../executors/call-executor.ts';
 import type { RuntimeError } from '../../../../engine/executor.ts';
 import type { JsonObject } from '../../../../model/json.ts';
 import { ReeveError } from '../../../../model/errors.ts';
-import type { AtomicExecution, CompositeExecution } from '../../ports.ts';
+import { ATTEMPT_EXTENSION, type AtomicExecution, type CompositeExecution } from '../../ports.ts';
 import { ArpError } from '../../wire/errors.ts';
 import type { AtomicExecuteResult, CompositeBeginResponse } from '../../wire/requests.ts';
 import type { NodeRunEnd } from '../facts.ts';
 import type { RunViews } from '../run-views.ts';
 import type { NodeRecord, RunView } from '../view.ts';
 import { wireNodeRun } from '../wire-run.ts';
-
-/** Tells an executor that runs the same NodeRun again that it is another attempt: 2, 3 and so on. */
-const ATTEMPT = 'reeve.attempt';
 
 export interface CallParts {
   readonly views: RunViews;
@@ -28,7 +25,7 @@ export function atomicCall(
     const { view, record } = await recordOf(views, work.runId, work.nodeId);
     const { node_type_ref, inputs, constraints, extensions } = record.input;
     const { run_context } = view.request;
-    const more = work.attempt > 1 ? { [ATTEMPT]: work.attempt } : {};
+    const more = work.attempt > 1 ? { [ATTEMPT_EXTENSION]: work.attempt } : {};
     let result: AtomicExecuteResult;
     try {
       result = await execution.execute(
