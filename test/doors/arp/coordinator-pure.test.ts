@@ -8,7 +8,8 @@ import {
   structuralOf,
   type Envelope,
 } from '../../../src/doors/arp/coordinator/constraints.ts';
-import { keyedNodeRunId, newNodeRunId, newRunId } from '../../../src/doors/arp/coordinator/ids.ts';
+import { newNodeRunId, newRunId } from '../../../src/doors/arp/coordinator/ids.ts';
+import { childNodeRunId } from '../../../src/doors/arp/wire/ids.ts';
 import { kindOf } from '../../../src/doors/arp/coordinator/kinds.ts';
 import { AssignmentTokens } from '../../../src/doors/arp/coordinator/assignment-tokens.ts';
 
@@ -105,7 +106,7 @@ test('kinds come from the registry, else from the id in any case', () => {
 
 test('G14 ids are as the contract has them', () => {
   // printf 'run_1:node_run_2:a key ü' | sha256sum
-  expect(keyedNodeRunId('run_1', 'node_run_2', 'a key ü')).toBe('node_run_9315ae9ab8091f79b5dfd2a9edd19d25');
+  expect(childNodeRunId('run_1', 'node_run_2', 'a key ü')).toBe('node_run_9315ae9ab8091f79b5dfd2a9edd19d25');
   expect(newRunId()).toMatch(/^run_[0-9a-f]{32}$/);
   expect(newNodeRunId()).toMatch(/^node_run_[0-9a-f]{32}$/);
 });
