@@ -346,6 +346,7 @@ export function commandOf(
         node: among([]),
         state: settled,
         ...(from.flag ? { by, reason: 'looked' } : {}),
+        ...(pick % 2 === 0 ? { regardless: true } : {}),
       };
     }
     case 'emit':

@@ -31,7 +31,9 @@ class Trial {
 
   constructor(plan: Plan) {
     const ctx = { nowMs: T0, sha256, random: () => 0.5 };
-    this.carryOut({ type: 'create', spec: plan.spec, environment: fingerprint('same') }, ctx);
+    // What is added to a run that has begun may find its plan over.
+    const begin = plan.below.length === 0 ? { begin: true as const } : {};
+    this.carryOut({ type: 'create', spec: plan.spec, environment: fingerprint('same'), ...begin }, ctx);
     for (const { parent, nodes } of plan.below) this.carryOut({ type: 'add_nodes', parent, nodes }, ctx);
     expect(this.ledger.entries.size).toBe(
       plan.below.reduce((sum, { nodes }) => sum + nodes.length, plan.spec.nodes.length + 1),
