@@ -25,7 +25,7 @@ import { runStoreService } from '../../../src/doors/arp/run-store/routes.ts';
 import { selectionRoutes } from '../../../src/doors/arp/selection/routes.ts';
 import type { SelectionOptions } from '../../../src/doors/arp/selection/selection.ts';
 import { startServer } from '../../../src/server/server.ts';
-import { openStore, type Store } from '../../../src/store/open-store.ts';
+import { openStore, type OpenStoreOptions, type Store } from '../../../src/store/open-store.ts';
 import { ask, type Answer } from '../../server/client.ts';
 
 export const WORLD = { version: '9.9.9', nowMs: () => Date.parse('2026-01-02T03:04:05.678Z') };
@@ -92,8 +92,8 @@ export class Stack {
     return thing;
   }
 
-  async store(name: string): Promise<Store> {
-    const store = await openStore(this.path(name));
+  async store(name: string, options: OpenStoreOptions = {}): Promise<Store> {
+    const store = await openStore(this.path(name), options);
     this.#ends.push(() => store.close());
     return store;
   }
