@@ -1,5 +1,6 @@
 /** Events of a run as a stream reads them: made anew from the run's own, a page at a time. */
 import type { Engine } from '../../../engine/engine.ts';
+import type { RecordedEvent } from '../../../model/events.ts';
 import type { EventEntry, EventFeed, EventPage } from '../event-stream/stream.ts';
 import { Wakers } from '../event-stream/wakers.ts';
 import { eventsOf, eventText, SOURCE_TYPES } from './events.ts';
@@ -23,6 +24,8 @@ export class RunFeed implements EventFeed {
   readonly #scope: FeedScope;
   readonly #wakers = new Wakers();
   readonly #unsubscribe: () => void;
+  /** The model event that the last page ended in. */
+  #held: RecordedEvent | undefined;
   /** Something was committed since the last page was begun. */
   #changed = false;
 
@@ -43,16 +46,13 @@ export class RunFeed implements EventFeed {
     if (view === undefined) return { entries: [], last: after, next: 'over' }; // removed
     const entries: EventEntry[] = [];
     let last = Math.max(0, after);
-    for (let chars = 0; entries.length < limit && chars < PAGE_CHARS && last < view.sources.length; ) {
-      const read = await this.#read(view, last);
-      if (read.length === 0) break;
-      for (const { seq, text } of read) {
-        if (entries.length >= limit || (chars >= PAGE_CHARS && entries.length > 0)) break;
-        last = seq;
-        if (text === undefined) continue;
-        entries.push({ seq, text });
-        chars += text.length;
-      }
+    let chars = 0;
+    for await (const { seq, text } of this.#read(view, last)) {
+      if (entries.length >= limit || chars >= PAGE_CHARS) break;
+      last = seq;
+      if (text === undefined) continue;
+      entries.push({ seq, text });
+      chars += text.length;
     }
     if (last < view.sources.length) return { entries, last, next: 'more' };
     return { entries, last: Math.max(last, after), next: view.endedSeq === undefined ? 'tail' : 'over' };
@@ -66,23 +66,42 @@ export class RunFeed implements EventFeed {
     this.#unsubscribe();
   }
 
-  /** Some events after a number; without their text where they are not asked for. */
-  async #read(view: RunView, after: number): Promise<readonly { seq: number; text: string | undefined }[]> {
+  /** What follows a number; without their text where they are not asked for. */
+  async *#read(
+    view: RunView,
+    after: number,
+  ): AsyncGenerator<{ readonly seq: number; readonly text: string | undefined }> {
     const from = view.sources[after];
-    if (from === undefined) return [];
+    if (from === undefined) return;
     let seq = after;
     while (view.sources[seq - 1] === from) seq -= 1; // its first event
-    const read: { seq: number; text: string | undefined }[] = [];
-    for (const recorded of await this.#engine.events(view.id, from - 1, READ, SOURCE_TYPES)) {
-      if (recorded.seq > view.version) break;
+    for await (const recorded of this.#sources(view, from)) {
+      this.#held = recorded;
       for (const draft of eventsOf(view, recorded)) {
         seq += 1;
         if (seq <= after) continue;
         const isAsked = this.#isAsked(view, draft.node);
-        read.push({ seq, text: isAsked ? eventText(view, seq, recorded.atMs, draft) : undefined });
+        yield { seq, text: isAsked ? eventText(view, seq, recorded.atMs, draft) : undefined };
       }
     }
-    return read;
+  }
+
+  /** Model events from one on, as far as the view knows them. One that fills several pages is read once. */
+  async *#sources(view: RunView, from: number): AsyncGenerator<RecordedEvent> {
+    let next = from;
+    if (this.#held?.seq === from) {
+      yield this.#held;
+      next += 1;
+    }
+    while (next <= view.version) {
+      const read = await this.#engine.events(view.id, next - 1, READ, SOURCE_TYPES);
+      for (const recorded of read) {
+        if (recorded.seq > view.version) return;
+        yield recorded;
+        next = recorded.seq + 1;
+      }
+      if (read.length < READ) return;
+    }
   }
 
   #isAsked(view: RunView, node: string | undefined): boolean {
