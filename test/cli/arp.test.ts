@@ -36,14 +36,18 @@ describe.concurrent('serve <service>', () => {
       JARVIS_NODE_REGISTRY_DB_URL: 'sqlite:///./registry.sqlite',
       JARVIS_RUN_STORE_DB_URL: `sqlite:///${home.path('abs/run.sqlite')}`,
       JARVIS_SELECTION_STRATEGY: 'deterministic',
-      ARP_SELECTION_URL: 'http://127.0.0.1:8085/v1/',
-      ARP_NODE_REGISTRY_URL: 'http://127.0.0.1:8084',
     };
     const coordinator = await serve(home, 'run-coordinator', env);
     const asking = { ...env, JARVIS_RUN_COORDINATOR_URL: `http://${coordinator.address}/v1` };
     const opened: [ServiceKey, Served][] = [];
-    for (const key of Object.keys(SERVICES) as ServiceKey[])
-      opened.push([key, key === 'run-coordinator' ? coordinator : await serve(home, key, asking)]);
+    for (const key of Object.keys(SERVICES) as ServiceKey[]) {
+      // The composite executor does not start without addresses, and asks nobody before it has work.
+      const more = key === 'composite-executor' ? COMPOSITE : {};
+      opened.push([
+        key,
+        key === 'run-coordinator' ? coordinator : await serve(home, key, { ...asking, ...more }),
+      ]);
+    }
     for (const [key, { get, running }] of opened) {
       expect((await get('/v1/version')).json.service_name).toBe(SERVICES[key].name);
       // selection has no registry here

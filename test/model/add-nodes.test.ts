@@ -157,8 +157,8 @@ describe('facts', () => {
       const events = rig.must({ type: 'create', spec: specOf({ root }), facts: [fact()], denied });
       expect(events.map(({ type }) => type)).toEqual([
         'run_created',
-        'phase_changed',
         'fact_recorded',
+        'phase_changed',
         'node_settled',
         'phase_changed',
       ]);
