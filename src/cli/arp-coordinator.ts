@@ -1,15 +1,23 @@
 /** Opens the Run Coordinator and the Run Gateway by what the environment says (contract arp §5). */
 import { healthOf } from '../doors/arp/clients/health-client.ts';
+import { baseUrlOf } from '../doors/arp/clients/http-client.ts';
+import type { Coordinator } from '../doors/arp/coordinator/coordinator.ts';
+import type { Target } from '../doors/arp/coordinator/dispatch/admission.ts';
+import type { PolicyOptions } from '../doors/arp/coordinator/policy.ts';
 import type { CoordinatorAddress } from '../doors/arp/gateway/relay.ts';
+import type { AtomicExecution, CompositeExecution } from '../doors/arp/ports.ts';
+import type { NodeTypes } from '../doors/arp/registry/node-types.ts';
 import { checked } from '../doors/arp/services.ts';
 import type { HealthCheck } from '../doors/arp/wire/common.ts';
 import { ReeveError } from '../model/errors.ts';
+import { escapeControls } from '../model/visible-text.ts';
 import type { AuthSettings } from '../policy/auth/settings.ts';
 import {
   addressOf,
   audienceOf,
   setting,
   tokenSource,
+  type Callee,
   type Inbound,
   type OpenService,
   type World,
@@ -22,48 +30,131 @@ export async function openCoordinator(
   world: World,
   { jwt, authenticate }: Inbound,
 ): Promise<OpenService> {
-  const { assignmentKey } = await import('../doors/arp/coordinator/assignment-key.ts');
-  const { AssignmentTokens } = await import('../doors/arp/coordinator/assignment-tokens.ts');
-  const { Coordinator } = await import('../doors/arp/coordinator/coordinator.ts');
+  const { atomicClient } = await import('../doors/arp/clients/atomic-client.ts');
+  const { compositeClient } = await import('../doors/arp/clients/composite-client.ts');
   const { allowsByVariables } = await import('../doors/arp/coordinator/policy.ts');
-  const { coordinatorService } = await import('../doors/arp/coordinator/routes.ts');
   const { pdpClient } = await import('../doors/arp/clients/pdp-client.ts');
   const { registryClient } = await import('../doors/arp/clients/registry-client.ts');
   const registry = await addressOf(ctx, 'NODE_REGISTRY', jwt);
   const pdp = await addressOf(ctx, 'PDP', jwt);
-  const jobs = await ctx.jobs();
-  const { engine, root } = jobs;
-  const assignments = new AssignmentTokens(await assignmentKey(root));
-  const coordinator = new Coordinator({
-    engine,
-    ...(registry === undefined ? {} : { nodeTypes: registryClient(registry) }),
+  const atomic = await addressOf(ctx, 'ATOMIC_EXECUTOR', jwt);
+  const composite = await addressOf(ctx, 'COMPOSITE_EXECUTOR', jwt);
+  const publicUrl = publicUrlOf(ctx);
+  const target = (callee: Callee, { baseUrl: endpoint }: { readonly baseUrl: string }): Target =>
+    jwt === undefined ? { endpoint } : { endpoint, audience: audienceOf(ctx, callee) };
+  const { service } = await assembleCoordinator(ctx, {
+    world,
+    authenticate,
     policy: {
       ...(pdp === undefined ? {} : { pdp: pdpClient(pdp) }),
       allowsWithout: () => allowsByVariables(ctx.env),
     },
-    autoDispatch: dispatches(ctx),
-    extensionKeys: extensionKeys(ctx),
+    ...(registry === undefined ? {} : { nodeTypes: registryClient(registry) }),
+    ...(atomic === undefined
+      ? {}
+      : { atomic: { ...target('ATOMIC_EXECUTOR', atomic), execution: atomicClient(atomic) } }),
+    ...(composite === undefined
+      ? {}
+      : { composite: { ...target('COMPOSITE_EXECUTOR', composite), execution: compositeClient(composite) } }),
+    ...(publicUrl === undefined ? {} : { publicUrl }),
+    checks: () =>
+      Promise.all([
+        ...(registry === undefined ? [] : [healthOf({ ...registry, name: 'node_registry' })]),
+        ...(pdp === undefined ? [] : [healthOf({ ...pdp, name: 'pdp' })]),
+        ...(atomic === undefined ? [] : [healthOf({ ...atomic, name: 'atomic_executor' })]),
+        ...(composite === undefined ? [] : [healthOf({ ...composite, name: 'composite_executor' })]),
+      ]),
   });
+  return service;
+}
+
+export interface CoordinatorParts {
+  readonly world: World;
+  readonly authenticate: Inbound['authenticate'];
+  readonly policy: PolicyOptions;
+  readonly nodeTypes?: Pick<NodeTypes, 'get'>;
+  readonly atomic?: Target & { readonly execution: AtomicExecution };
+  readonly composite?: Target & { readonly execution: CompositeExecution };
+  readonly publicUrl?: string;
+  /** Of what it depends on, beside its store. */
+  checks(): Promise<readonly HealthCheck[]>;
+}
+
+/** A coordinator on the store of this process, and, unless that is turned off, the worker that dispatches for it. */
+export async function assembleCoordinator(
+  ctx: CliContext,
+  { world, authenticate, checks, ...parts }: CoordinatorParts,
+): Promise<{ readonly service: OpenService; readonly coordinator: Coordinator }> {
+  const { assignmentKey } = await import('../doors/arp/coordinator/assignment-key.ts');
+  const { AssignmentTokens } = await import('../doors/arp/coordinator/assignment-tokens.ts');
+  const { Coordinator } = await import('../doors/arp/coordinator/coordinator.ts');
+  const { Dispatcher } = await import('../doors/arp/coordinator/dispatch/dispatcher.ts');
+  const { coordinatorService } = await import('../doors/arp/coordinator/routes.ts');
+  const { QUEUE } = await import('../doors/arp/coordinator/spec.ts');
+  const { progressCheck, PROGRESS_LIMIT_MS } = await import('../doors/progress.ts');
+  const { policy, nodeTypes, atomic, composite } = parts;
+  const { engine, root } = await ctx.jobs();
+  const assignments = new AssignmentTokens(await assignmentKey(root));
+  const autoDispatch = dispatches(ctx);
+  const coordinator = new Coordinator({
+    engine,
+    policy,
+    autoDispatch,
+    extensionKeys: extensionKeys(ctx),
+    recovery: recovery(ctx),
+    executors: {
+      ...(atomic === undefined ? {} : { atomic: atomic.execution }),
+      ...(composite === undefined ? {} : { composite: composite.execution }),
+    },
+    ...(nodeTypes === undefined ? {} : { nodeTypes }),
+  });
+  const dispatcher = autoDispatch
+    ? new Dispatcher({
+        ...parts,
+        engine,
+        views: coordinator.views,
+        assignmentToken: (runId) => assignments.mint(runId),
+        note: (text) => void ctx.stderr.write(`${escapeControls(text)}\n`),
+      })
+    : undefined;
   const probe = (): Promise<unknown> => engine.store.list({ limit: 1 });
+  const work = {
+    store: engine.store,
+    queues: [QUEUE],
+    nowMs: () => engine.clock.nowMs(),
+    limitMs: PROGRESS_LIMIT_MS,
+  };
   const group = coordinatorService(coordinator, {
     ...world,
     assignments,
     ...(authenticate === undefined ? {} : { authenticate }),
-    checks: async (): Promise<readonly HealthCheck[]> =>
-      Promise.all([
-        checked('store', probe),
-        ...(registry === undefined ? [] : [healthOf({ ...registry, name: 'node_registry' })]),
-        ...(pdp === undefined ? [] : [healthOf({ ...pdp, name: 'pdp' })]),
-      ]),
+    checks: async (): Promise<readonly HealthCheck[]> => [
+      await checked('store', probe),
+      ...(dispatcher === undefined ? [] : [await progressCheck(work)]),
+      ...(await checks()),
+    ],
   });
+  dispatcher?.start();
   return {
-    group,
-    async isReady() {
-      await probe();
-      return true;
+    coordinator,
+    service: {
+      group,
+      async isReady() {
+        await probe();
+        return true;
+      },
+      stop: async () => dispatcher?.stop(),
+      close: () => undefined, // the store is closed with the process
     },
-    close: () => undefined, // the store is closed with the process
   };
+}
+
+/** Where composite executors call back (contract arp §4.7). @throws ReeveError E_INVALID_INPUT_SCHEMA */
+function publicUrlOf(ctx: CliContext): string | undefined {
+  const variable = ['JARVIS_RUN_COORDINATOR_PUBLIC_URL', 'JARVIS_RUN_COORDINATOR_URL'].find(
+    (name) => setting(ctx, name) !== undefined,
+  );
+  return variable === undefined ? undefined : baseUrlOf(setting(ctx, variable) ?? '', variable);
 }
 
 export async function openGateway(
@@ -113,12 +204,28 @@ function dispatches(ctx: CliContext): boolean {
   return !['0', 'false', 'no', 'off'].includes(text);
 }
 
+/** @throws ReeveError E_INVALID_INPUT_SCHEMA */
+function recovery(ctx: CliContext): 'act' | 'record' {
+  return word(ctx, 'REEVE_ARP_RECOVERY', ['record', 'act']);
+}
+
+/** @throws ReeveError E_INVALID_INPUT_SCHEMA */
 function extensionKeys(ctx: CliContext): 'bare' | 'namespaced' {
-  const text = setting(ctx, 'REEVE_ARP_EXTENSIONS') ?? 'bare';
-  if (text === 'bare' || text === 'namespaced') return text;
+  return word(ctx, 'REEVE_ARP_EXTENSIONS', ['bare', 'namespaced']);
+}
+
+/** One of some words; the first unless the variable says another. */
+function word<const Word extends string>(
+  ctx: CliContext,
+  variable: string,
+  words: readonly [Word, ...Word[]],
+): Word {
+  const text = setting(ctx, variable) ?? words[0];
+  const found = words.find((one) => one === text);
+  if (found !== undefined) return found;
   throw new ReeveError(
     'E_INVALID_INPUT_SCHEMA',
-    `REEVE_ARP_EXTENSIONS is bare or namespaced, not ${JSON.stringify(text.slice(0, 100))}`,
-    { variable: 'REEVE_ARP_EXTENSIONS' },
+    `${variable} is ${words.join(' or ')}, not ${JSON.stringify(text.slice(0, 100))}`,
+    { variable, value: text.slice(0, 100) },
   );
 }

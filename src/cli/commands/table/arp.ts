@@ -1,7 +1,7 @@
 /** Services of the Agent Runtime Protocol, and its policies. */
 import type { ServiceKey } from '../../../doors/arp/services.ts';
 import type { CommandSpec, FlagSpec } from '../../command.ts';
-import { telemetryFlags } from './shared.ts';
+import { outDir, telemetryFlags } from './shared.ts';
 
 interface ServiceHelp {
   readonly summary: string;
@@ -10,6 +10,21 @@ interface ServiceHelp {
   readonly flags?: Readonly<Record<string, FlagSpec>>;
   readonly examples?: readonly string[];
 }
+
+/** Which nodes there are. */
+const ATOMIC_FLAGS: Readonly<Record<string, FlagSpec>> = {
+  config: {
+    kind: 'text',
+    value: 'file',
+    help: 'Hosts to fetch from, MCP servers, commands: docs/arp-nodes.md (default REEVE_ATOMIC_CONFIG)',
+  },
+  nodes: {
+    kind: 'text',
+    repeated: true,
+    value: 'dir|package',
+    help: 'Nodes of modules: a folder of them, or an npm package (default REEVE_ATOMIC_NODES)',
+  },
+};
 
 const SERVICES: Readonly<Record<ServiceKey, ServiceHelp>> = {
   'run-gateway': {
@@ -29,17 +44,7 @@ const SERVICES: Readonly<Record<ServiceKey, ServiceHelp>> = {
     summary: "Serve ARP's Atomic Executor",
     intent: 'runs atomic nodes: built-in ones, plugins, tools of MCP servers and commands',
     flags: {
-      config: {
-        kind: 'text',
-        value: 'file',
-        help: 'Hosts to fetch from, MCP servers, commands: docs/arp-nodes.md (default REEVE_ATOMIC_CONFIG)',
-      },
-      nodes: {
-        kind: 'text',
-        repeated: true,
-        value: 'dir|package',
-        help: 'Nodes of modules: a folder of them, or an npm package (default REEVE_ATOMIC_NODES)',
-      },
+      ...ATOMIC_FLAGS,
       publish: {
         kind: 'switch',
         help: 'First publish the node types to the registry at JARVIS_NODE_REGISTRY_URL',
@@ -94,6 +99,37 @@ const FLAGS: Readonly<Record<string, FlagSpec>> = {
 };
 
 export const ARP_COMMANDS: readonly CommandSpec[] = [
+  {
+    path: ['up'],
+    summary: 'Serve everything in one process',
+    intent:
+      'serves jobs and all services of ARP on one store and one port, dispatches and runs their work, and on a signal hands back what is unfinished and stops',
+    args: [],
+    flags: {
+      policy: {
+        kind: 'text',
+        value: 'file',
+        help: 'Policy: JSON with statements, or .cedar. Without one runs are denied',
+      },
+      'dev-allow': { kind: 'switch', help: 'Allow everything, to try things' },
+      ...ATOMIC_FLAGS,
+      ...FLAGS,
+      port: { kind: 'count', help: 'Port (default 8080); 0: any free one' },
+      approvers: {
+        kind: 'text',
+        value: 'file',
+        help: 'Whose token is whose: who decides is known then, and not declared',
+      },
+      concurrency: { kind: 'count', help: 'Jobs at a time, 0..256 (default 4); 0 leaves them to `work`' },
+      'out-dir': outDir,
+    },
+    examples: [
+      'up --dev-allow',
+      'up --policy policy.json --config atomic.yaml',
+      'up --port 0 --metrics --log',
+    ],
+    load: async () => (await import('../up.ts')).up,
+  },
   ...Object.entries(SERVICES).map(
     ([service, { summary, intent, flags = {}, examples = [] }]): CommandSpec => ({
       path: ['serve', service],

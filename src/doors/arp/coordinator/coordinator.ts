@@ -133,6 +133,29 @@ export class Coordinator {
     return this.#wireNodeRun(await this.#nodeFor(nodeRunId, caller));
   }
 
+  /** The NodeRun, once it is over. @throws ArpError 404 `node_run_not_found`; HttpFailure 403; the signal's reason */
+  async waitTerminal(nodeRunId: string, caller: Caller, signal: AbortSignal): Promise<InternalNodeRun> {
+    const { view } = await this.#nodeFor(nodeRunId, caller);
+    let change = Promise.withResolvers<void>();
+    const tell = (): void => change.resolve();
+    const unsubscribe = this.#options.engine.store.subscribe((runId) => {
+      if (runId === undefined || runId === view.id) tell();
+    });
+    signal.addEventListener('abort', tell);
+    try {
+      for (;;) {
+        signal.throwIfAborted();
+        change = Promise.withResolvers();
+        const found = await this.#nodeFor(nodeRunId, caller);
+        if (found.record.endedSeq !== undefined) return this.#wireNodeRun(found);
+        await change.promise;
+      }
+    } finally {
+      unsubscribe();
+      signal.removeEventListener('abort', tell);
+    }
+  }
+
   /** Recorded; acted on only where that was asked for. @throws ArpError 404 `node_run_not_found`; HttpFailure 403 */
   async evaluate(nodeRunId: string, report: NodeRunEvaluationRequest, caller: Caller): Promise<void> {
     const { view, record } = await this.#nodeFor(nodeRunId, caller);

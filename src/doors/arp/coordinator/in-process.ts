@@ -9,6 +9,7 @@ export function inProcessCallbacks(coordinator: Coordinator): CompositeCallbacks
   return {
     create: async (request) => (await coordinator.create(request, OURSELVES)).map(asSent),
     nodeRun: (id) => coordinator.nodeRun(id, OURSELVES),
+    waitTerminal: (id, signal) => coordinator.waitTerminal(id, OURSELVES, signal),
     evaluate: (id, report) => coordinator.evaluate(id, report, OURSELVES),
     complete: (id, report) => coordinator.complete(id, report, OURSELVES),
   };

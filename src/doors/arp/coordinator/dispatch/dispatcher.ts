@@ -26,13 +26,14 @@ export interface DispatchOptions {
   assignmentToken(runId: string): string;
   /** Attempts side by side. Default 128. */
   readonly concurrency?: number;
-  /** Default 30,000 ms. */
+  /** How long a NodeRun waits for a coordinator that died. Default 10,000 ms. */
   readonly leaseMs?: number;
   /** Told of runs that cannot be worked on. */
   readonly note?: (text: string) => void;
 }
 
 const CONCURRENCY = 128;
+const LEASE_MS = 10_000;
 
 export class Dispatcher {
   readonly #options: DispatchOptions;
@@ -61,7 +62,7 @@ export class Dispatcher {
       executors: new Map(this.#executors.map((executor) => [executor.name, executor])),
       worker: `coordinator-${hostname()}-${process.pid}`,
       admit: admission({ views, policy, atomic, composite, publicUrl }),
-      ...(leaseMs === undefined ? {} : { ttlMs: leaseMs }),
+      ttlMs: leaseMs ?? LEASE_MS,
       onFailure: (runId, error) => note?.(`run ${runId} cannot be worked on now: ${error.message}`),
     });
     this.#running = worker.run(

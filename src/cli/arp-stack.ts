@@ -1,0 +1,214 @@
+/** All services of ARP in one process, where the hops between them are calls (contract arp §1). */
+import { join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { inProcessCallbacks } from '../doors/arp/coordinator/in-process.ts';
+import type { Coordinator } from '../doors/arp/coordinator/coordinator.ts';
+import { Artifacts } from '../doors/arp/artifact-store/artifacts.ts';
+import { artifactStoreService } from '../doors/arp/artifact-store/routes.ts';
+import { assembleNodes } from '../doors/arp/atomic/assemble.ts';
+import { AtomicExecutor } from '../doors/arp/atomic/executor.ts';
+import { publishTypes } from '../doors/arp/atomic/publish.ts';
+import { atomicService } from '../doors/arp/atomic/routes.ts';
+import { CompositeExecutor } from '../doors/arp/composite/executor.ts';
+import { compositeService } from '../doors/arp/composite/routes.ts';
+import { compositeSettings } from '../doors/arp/composite/settings.ts';
+import { deterministicStrategy } from '../doors/arp/composite/strategy.ts';
+import { decisionPoint, type Decide } from '../doors/arp/pdp/pdp.ts';
+import { pdpService } from '../doors/arp/pdp/routes.ts';
+import type { Llm } from '../doors/arp/llm/llm.ts';
+import type { PolicyDecisionPoint } from '../doors/arp/ports.ts';
+import { builtinTypes, STACK_VERSION } from '../doors/arp/registry/builtin-types.ts';
+import { NodeRegistry } from '../doors/arp/registry/registry.ts';
+import { registryService } from '../doors/arp/registry/routes.ts';
+import { selectionRoutes } from '../doors/arp/selection/routes.ts';
+import { selectionService } from '../doors/arp/selection/selection.ts';
+import type { RouteGroup } from '../doors/http.ts';
+import { policyFile } from '../policy/arp-policy/load.ts';
+import { mounted } from '../server/mount.ts';
+import { assembleCoordinator } from './arp-coordinator.ts';
+import { positiveOrOff, setting, type Inbound } from './arp-settings.ts';
+import type { CliContext } from './command.ts';
+
+/** Where composites call back: here that is no address, and nobody connects to it. */
+const HERE = 'reeve:in-process';
+/**
+ * Limits of composites where nobody states any (contract arp §5, samples). Children may take long: what they wait for is
+ * on record, and survives this process.
+ */
+const COMPOSITE_LIMITS = {
+  JARVIS_COMPOSITE_MAX_STEPS: '8',
+  JARVIS_COMPOSITE_MAX_DEPTH: '4',
+  JARVIS_COMPOSITE_POLL_TIMEOUT_SEC: '86400',
+};
+
+export interface StackOptions {
+  readonly authenticate: Inbound['authenticate'];
+  /** Policy file; undefined: what the environment says. */
+  readonly policy: string | undefined;
+  /** Everything is allowed. */
+  readonly devAllow: boolean;
+  /** Configuration of atomic nodes. */
+  readonly config: string | undefined;
+  /** Folders and packages with nodes. */
+  readonly nodes: readonly string[];
+  note(text: string): void;
+}
+
+export interface Stack {
+  /** The coordinator at the root, and every service below a path of its own. */
+  readonly groups: readonly RouteGroup[];
+  /** No policy is configured: every run will be denied. */
+  readonly deniesAll: boolean;
+  isReady(): Promise<boolean>;
+  stop(graceMs: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** @throws ReeveError E_INVALID_INPUT_SCHEMA, E_ADAPTER_FAIL, E_STORE_* */
+export async function openStack(ctx: CliContext, options: StackOptions): Promise<Stack> {
+  const world = { version: ctx.version, nowMs: () => Date.now() };
+  const { root } = await ctx.jobs();
+  const dir = join(root, 'arp');
+  const ends: (() => unknown)[] = [];
+  const close = async (): Promise<void> => {
+    for (const end of ends.toReversed()) await end();
+  };
+  try {
+    return await assemble(ctx, options, { world, dir, ends, close });
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+interface Ground {
+  readonly world: { readonly version: string; nowMs(): number };
+  readonly dir: string;
+  readonly ends: (() => unknown)[];
+  close(): Promise<void>;
+}
+
+async function assemble(ctx: CliContext, options: StackOptions, ground: Ground): Promise<Stack> {
+  const { world, dir, ends, close } = ground;
+  const { note } = options;
+  const stackVersion = setting(ctx, 'STACK_VERSION') ?? STACK_VERSION;
+  const registry = new NodeRegistry(join(dir, 'node_registry.sqlite'));
+  ends.push(() => registry.close());
+  registry.seed(builtinTypes(stackVersion));
+
+  const nodes = await assembleNodes({
+    ...world,
+    ...(options.config === undefined ? {} : { configFile: resolve(ctx.cwd, options.config) }),
+    plugins: options.nodes,
+    allowedHosts: (setting(ctx, 'REEVE_WEB_FETCH_ALLOW') ?? '')
+      .split(',')
+      .flatMap((host) => host.trim() || []),
+    cwd: ctx.cwd,
+    env: ctx.env,
+    dir: join(dir, 'atomic_executor'),
+    stackVersion,
+    note,
+  });
+  ends.push(() => nodes.close());
+  await publishTypes(registry, nodes.types);
+  const seconds = positiveOrOff(ctx, 'JARVIS_DEFAULT_TIMEOUT_SECS', false);
+  const atomic = new AtomicExecutor({
+    nodes: nodes.nodes,
+    nowMs: () => world.nowMs(),
+    note,
+    cancelElsewhere: (nodeRunId) => nodes.cancel(nodeRunId),
+    ...(seconds === undefined ? {} : { timeoutMs: seconds * 1000 }),
+  });
+
+  const llm = await languageModel(ctx);
+  const selecting = {
+    ...world,
+    strategy: setting(ctx, 'JARVIS_SELECTION_STRATEGY') ?? (llm === undefined ? 'deterministic' : 'llm'),
+    nodeTypes: registry,
+    ...(llm === undefined ? {} : { llm }),
+  };
+  const opened: { coordinator?: Coordinator } = {};
+  const settings = compositeSettings({ ...COMPOSITE_LIMITS, ...ctx.env });
+  const composite = new CompositeExecutor({
+    selection: selectionService(selecting),
+    nodeTypes: registry,
+    strategy:
+      llm === undefined
+        ? deterministicStrategy
+        : (await import('../doors/arp/composite/llm-strategy.ts')).llmStrategy(llm, settings.argumentRetries),
+    settings,
+    clock: { nowMs: world.nowMs, pause: (ms, signal) => delay(ms, undefined, { signal }) },
+    coordinator() {
+      if (opened.coordinator === undefined)
+        throw new TypeError('a composite began before there was a coordinator');
+      return inProcessCallbacks(opened.coordinator);
+    },
+    note,
+  });
+
+  const { decide, deniesAll } = policyOf(ctx, options, registry);
+  const pdp: PolicyDecisionPoint = { decide };
+  const artifacts = new Artifacts({ dir: join(dir, 'artifacts') });
+  ends.push(() => artifacts.close());
+  const { coordinator, service } = await assembleCoordinator(ctx, {
+    world,
+    authenticate: options.authenticate,
+    policy: { pdp },
+    nodeTypes: registry,
+    atomic: { endpoint: `${HERE}/atomic-executor`, execution: atomic },
+    composite: { endpoint: `${HERE}/composite-executor`, execution: composite },
+    publicUrl: HERE,
+    checks: async () => nodes.checks(),
+  });
+  opened.coordinator = coordinator;
+  return {
+    groups: [
+      service.group,
+      ...[
+        service.group,
+        registryService(registry, world),
+        selectionRoutes(selecting),
+        pdpService(decide, world),
+        atomicService(atomic, { ...world, checks: () => nodes.checks() }),
+        compositeService(composite, world),
+        artifactStoreService(artifacts, world),
+      ].map((group) => mounted(group, `/${group.name}`)),
+    ],
+    deniesAll,
+    isReady: () => service.isReady(),
+    async stop(graceMs) {
+      await Promise.all([service.stop?.(graceMs), composite.stop(), atomic.stop(graceMs)]);
+    },
+    close,
+  };
+}
+
+async function languageModel(ctx: CliContext): Promise<Llm | undefined> {
+  const { llmSettings, openLlm } = await import('../doors/arp/llm/settings.ts');
+  const settings = llmSettings(ctx.env);
+  return settings === undefined ? undefined : openLlm(settings, ctx.cwd);
+}
+
+/** A flag wins over the environment, which is read as the PDP reads it (contract arp §6). */
+function policyOf(
+  ctx: CliContext,
+  { policy, devAllow }: StackOptions,
+  nodeTypes: NodeRegistry,
+): { readonly decide: Decide; readonly deniesAll: boolean } {
+  const profile = devAllow
+    ? 'dev-allow'
+    : policy === undefined
+      ? setting(ctx, 'JARVIS_POLICY_PROFILE')
+      : undefined;
+  const path = policy ?? setting(ctx, 'JARVIS_POLICY_PATH') ?? setting(ctx, 'ARP_POLICY_PATH');
+  const mode = setting(ctx, 'ARP_POLICY_MODE');
+  return {
+    decide: decisionPoint({
+      nodeTypes,
+      ...(profile === undefined ? {} : { profile }),
+      ...(path === undefined ? {} : { policy: policyFile(resolve(ctx.cwd, path)) }),
+      ...(mode === undefined ? {} : { mode }),
+    }),
+    deniesAll: profile === undefined && path === undefined && mode !== 'allow_all',
+  };
+}
