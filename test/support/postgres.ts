@@ -124,8 +124,8 @@ export class PostgresServer {
     }
   }
 
-  /** @param how `SIGINT` ends sessions tidily, `SIGQUIT` as a crash would. */
-  async down(how: 'SIGINT' | 'SIGQUIT'): Promise<void> {
+  /** @param how `SIGINT` ends sessions tidily, `SIGQUIT` as a crash would, `SIGKILL` is one. */
+  async down(how: 'SIGINT' | 'SIGQUIT' | 'SIGKILL'): Promise<void> {
     const server = this.#server;
     if (server === undefined || server.exitCode !== null) return;
     server.kill(how);
@@ -222,7 +222,7 @@ async function reachable(bin: string, dir: string, account: Account): Promise<st
   }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
