@@ -1,6 +1,6 @@
 /**
  * npm run crash -- [--store sqlite|postgres] [--kills N] [--servers N] [--freezes N] [--restarts N] [--seed S]
- *                  [--minutes M] [--lease MS] [--program FILE] [--json]
+ *                  [--minutes M] [--lease MS] [--plant FAULT] [--json]
  *
  * Real kills of real processes: 1,000 of workers and 200 of servers, half on each store, unless told otherwise. Ends with 1
  * when something was lost, doubled without a word, written under a lost lease, or never ended.
@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import { whyNoPostgres } from '../support/postgres.ts';
 import { campaign, type Report } from './fire/campaign.ts';
 import type { StoreKind } from './fire/estate.ts';
+import { plant } from './fire/planted.ts';
 import { describeReports, faultsOf } from './fire/report.ts';
 
 const { values } = parseArgs({
@@ -21,7 +22,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     minutes: { type: 'string' },
     lease: { type: 'string' },
-    program: { type: 'string' },
+    plant: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 });
@@ -53,6 +54,7 @@ const each = (name: 'kills' | 'servers' | 'freezes', all: number): number =>
   Math.ceil((count(name) ?? all) / stores.length);
 const minutes = count('minutes');
 const lease = count('lease');
+const planted = values.plant === undefined ? undefined : plant(values.plant);
 const reports: [StoreKind, Report][] = [];
 for (const store of stores) {
   const report = await campaign({
@@ -64,11 +66,12 @@ for (const store of stores) {
     restarts: count('restarts') ?? 15,
     ...(minutes === undefined ? {} : { limitMs: (minutes * 60_000) / stores.length }),
     ...(lease === undefined ? {} : { leaseMs: lease }),
-    ...(values.program === undefined ? {} : { program: values.program }),
+    ...(planted === undefined ? {} : { program: planted.program }),
     say: (line) => process.stderr.write(`${line}\n`),
   });
   reports.push([store, report]);
 }
+planted?.remove();
 process.stdout.write(
   values.json ? `${JSON.stringify(Object.fromEntries(reports), undefined, 1)}\n` : describeReports(reports),
 );
