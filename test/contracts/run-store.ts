@@ -372,6 +372,15 @@ export function runStoreContract(name: string, open: () => Promise<RunStoreHarne
         expect(await store.events('r', 0, 100, [])).toEqual([]);
       });
 
+      test('a snapshot may be older than the last event of its commit: what is behind it is loaded', async () => {
+        const { store } = await harness();
+        const head = await put(store, 'r', { bodies: ['{"n":1}'] });
+        const commit = commitOf(head, { bodies: ['{"n":2}', '{"n":3}', '{"n":4}'] });
+        const snapshot = { version: 2, body: '{"at":2}' };
+        expect(await store.commit([{ ...commit, snapshot }])).toEqual(['ok']);
+        expect(await store.load('r')).toMatchObject({ snapshot, tail: [{ seq: 3 }, { seq: 4 }] });
+      });
+
       test('after a snapshot only the events behind it are loaded; a later one replaces it', async () => {
         const { store } = await harness();
         let head = await put(store, 'r', { bodies: ['{"n":1}', '{"n":2}'], snapshot: '{"at":2}' });

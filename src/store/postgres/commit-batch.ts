@@ -63,7 +63,9 @@ class Gathering {
       work_from: this.#work.length + 1,
       work_to: this.#work.length + work.length,
       has_lease: work.some(({ op }) => op === 'lease'),
-      ...(snapshot === undefined ? {} : { snapshot: whole(snapshot.body) }),
+      ...(snapshot === undefined
+        ? {}
+        : { snapshot: whole(snapshot.body), snapshot_version: snapshot.version }),
       ...(aliases === undefined ? {} : { aliases: aliases.map(whole) }),
     });
     const of = this.#commits.length;

@@ -61,7 +61,7 @@ begin
   for c in select * from json_to_recordset(commits) as given (
     id text, expected bigint, expected_hash text, is_rewrite boolean, tenant text, name text, queue text, phase text,
     hold text, version bigint, hash text, created_ms bigint, updated_ms bigint, nodes int, nodes_settled int,
-    work_from int, work_to int, has_lease boolean, snapshot text, aliases json)
+    work_from int, work_to int, has_lease boolean, snapshot text, snapshot_version bigint, aliases json)
   loop
     if again or c.has_lease then
       -- Before anything is looked at: an earlier try of this very commit may still be on its way.
@@ -122,7 +122,7 @@ begin
         end case;
       end loop;
       if c.snapshot is not null then
-        ${inline('putSnapshot', ofCommit, { body: 'c.snapshot' })};
+        ${inline('putSnapshot', ofCommit, { body: 'c.snapshot', version: 'c.snapshot_version' })};
       end if;
       if c.aliases is not null then
         if c.is_rewrite then
