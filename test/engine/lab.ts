@@ -1,5 +1,6 @@
-/** An SQLite store in a temporary folder, engines and workers on it, and a clock and a world in the test's hands. */
-import { mkdtempSync, rmSync } from 'node:fs';
+/** A store, engines and workers on it, and a clock and a world in the test's hands. */
+import { mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Engine } from '../../src/engine/engine.ts';
@@ -11,6 +12,7 @@ import { chainHash, genesisHash } from '../../src/model/chain.ts';
 import type { RunEvent } from '../../src/model/events.ts';
 import type { RunSpec } from '../../src/model/run-spec.ts';
 import { DirectoryBlobs } from '../../src/store/blobs/directory-blobs.ts';
+import type { BlobStore } from '../../src/store/blob-store.ts';
 import type { RunStore } from '../../src/store/run-store.ts';
 import { SqliteRunStore } from '../../src/store/sqlite/sqlite-run-store.ts';
 import type { EngineObserver } from '../../src/telemetry/engine-observer.ts';
@@ -20,21 +22,46 @@ import { ScriptedExecutor, ScriptedWorld } from '../support/scripted-executor.ts
 
 export const TTL_MS = 30_000;
 
+/** One store, which several processes may open. */
+export interface LabStore {
+  readonly blobs: BlobStore;
+  open(): RunStore;
+  /** After all that were opened are closed. */
+  close(): Promise<void>;
+}
+
+/** SQLite in a temporary folder. */
+function sqliteStore(): LabStore {
+  const dir = mkdtempSync(join(tmpdir(), 'reeve-engine-'));
+  return {
+    blobs: new DirectoryBlobs(join(dir, 'blobs')),
+    open: () => new SqliteRunStore(join(dir, 'runs.sqlite'), { pollMs: 2 }),
+    close: () => rm(dir, { recursive: true, force: true }),
+  };
+}
+
 export class Lab {
-  readonly dir = mkdtempSync(join(tmpdir(), 'reeve-engine-'));
-  readonly file = join(this.dir, 'runs.sqlite');
-  readonly blobs = new DirectoryBlobs(join(this.dir, 'blobs'));
-  readonly clock = new ManualClock();
+  readonly #store: LabStore;
+  #calls = 0;
+  readonly clock = new ManualClock(undefined, () => this.#calls > 0);
   readonly world = new ScriptedWorld(this.clock);
   readonly #stores: RunStore[] = [];
   readonly #stops: AbortController[] = [];
   readonly #driving: Promise<unknown>[] = [];
   #ids = 0;
 
-  store(): SqliteRunStore {
-    const store = new SqliteRunStore(this.file, { pollMs: 2 });
+  constructor(store: LabStore = sqliteStore()) {
+    this.#store = store;
+  }
+
+  get blobs(): BlobStore {
+    return this.#store.blobs;
+  }
+
+  store(): RunStore {
+    const store = this.#store.open();
     this.#stores.push(store);
-    return store;
+    return this.#counted(store);
   }
 
   /** An engine of its own process, as far as the store can tell. */
@@ -107,7 +134,25 @@ export class Lab {
       await this.clock.advance(1000);
     }
     for (const store of this.#stores) await store.close();
-    rmSync(this.dir, { recursive: true, force: true });
+    await this.#store.close();
+  }
+
+  /** The store, with the clock told while somebody waits for it: its answers may take real time. */
+  #counted(store: RunStore): RunStore {
+    return new Proxy(store, {
+      get: (target, name) => {
+        const value: unknown = Reflect.get(target, name, target);
+        if (typeof value !== 'function') return value;
+        return (...args: unknown[]): unknown => {
+          const given: unknown = Reflect.apply(value, target, args);
+          if (!(given instanceof Promise)) return given;
+          this.#calls += 1;
+          return given.finally(() => {
+            this.#calls -= 1;
+          });
+        };
+      },
+    });
   }
 }
 

@@ -2,7 +2,30 @@
 import type { Engine } from '../../src/engine/engine.ts';
 import type { RunSpec } from '../../src/model/run-spec.ts';
 import type { RunStore } from '../../src/store/run-store.ts';
-import type { Lab } from '../engine/lab.ts';
+import { describe } from 'vitest';
+import { PostgresBlobs } from '../../src/store/postgres/postgres-blobs.ts';
+import { Connections } from '../../src/store/postgres/connections.ts';
+import { openPostgres } from '../../src/store/postgres/open-postgres.ts';
+import { PostgresRunStore } from '../../src/store/postgres/postgres-run-store.ts';
+import type { PostgresAddress } from '../../src/store/store-address.ts';
+import { Lab } from '../engine/lab.ts';
+import { describePostgres } from '../store/postgres/rig.ts';
+
+/** Shows the exhibits of a room on each kind of store. */
+export function onBothStores(exhibits: (open: () => Promise<Lab>) => void): void {
+  describe('on SQLite', () => exhibits(() => Promise.resolve(new Lab())));
+  describePostgres('on PostgreSQL', (server) => exhibits(() => postgresLab(server().address())));
+}
+
+async function postgresLab(address: PostgresAddress): Promise<Lab> {
+  await (await openPostgres(address)).close(); // makes the tables
+  const blobs = new Connections(address);
+  return new Lab({
+    blobs: new PostgresBlobs(blobs),
+    open: () => new PostgresRunStore(new Connections(address), 20),
+    close: () => blobs.close(),
+  });
+}
 
 export const create = (engine: Engine, spec: RunSpec, id = 'r'): Promise<unknown> =>
   engine.execute(id, { type: 'create', spec });

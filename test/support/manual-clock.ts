@@ -14,9 +14,12 @@ const PATIENCE_MS = 15_000;
 export class ManualClock implements Clock {
   #nowMs: number;
   readonly #sleepers = new Set<Sleeper>();
+  readonly #isBusy: () => boolean;
 
-  constructor(startMs = 1_800_000_000_000) {
+  /** @param isBusy whether somebody waits for something outside of this process, which takes real time */
+  constructor(startMs = 1_800_000_000_000, isBusy = () => false) {
     this.#nowMs = startMs;
+    this.#isBusy = isBusy;
   }
 
   nowMs(): number {
@@ -40,16 +43,16 @@ export class ManualClock implements Clock {
   /** Moves time on, from sleeper to sleeper, and lets each do its work before the next. */
   async advance(ms: number): Promise<void> {
     const untilMs = this.#nowMs + ms;
-    await turns();
+    await turns(TURNS, this.#isBusy);
     for (;;) {
       const next = [...this.#sleepers].toSorted((a, b) => a.atMs - b.atMs)[0];
       if (next === undefined || next.atMs > untilMs) break;
       this.#nowMs = Math.max(this.#nowMs, next.atMs);
       next.wake();
-      await turns();
+      await turns(TURNS, this.#isBusy);
     }
     this.#nowMs = untilMs;
-    await turns();
+    await turns(TURNS, this.#isBusy);
   }
 
   /** Sets the time without waking anybody: what happens to a process that was stopped. */
@@ -72,7 +75,7 @@ export class ManualClock implements Clock {
   }
 }
 
-/** Lets everything that is ready run. */
-export async function turns(count = TURNS): Promise<void> {
-  for (let turn = 0; turn < count; turn += 1) await new Promise(setImmediate);
+/** Lets everything that is ready run, and what that waits for. */
+export async function turns(count = TURNS, isBusy = () => false): Promise<void> {
+  for (let turn = 0; turn < count; turn = isBusy() ? 0 : turn + 1) await new Promise(setImmediate);
 }

@@ -9,7 +9,8 @@ import type { Line } from './ledger.ts';
 /** What a client was told has happened. */
 export type Acknowledged =
   | { readonly what: 'submit' | 'cancel'; readonly run: string }
-  | { readonly what: 'approve'; readonly run: string; readonly reason: string }
+  /** `tries`: how often it was sent. A second approval is a second record (contract wrkr §c). */
+  | { readonly what: 'approve'; readonly run: string; readonly reason: string; readonly tries: number }
   | { readonly what: 'mark_done'; readonly run: string; readonly reason: string; readonly steps: number };
 
 export interface History {
@@ -159,20 +160,25 @@ export function audit({ runs, lines, acknowledged }: History): Audit {
       return find('lost', run, `${what} was acknowledged, and there is no such run`);
     switch (what) {
       case 'submit':
-        return once('its creation', eventsOf(recorded, 'run_created').length);
+        return between('its creation', eventsOf(recorded, 'run_created').length, 1, 1);
       case 'cancel':
         if (isOver(recorded) !== 'canceled')
           find('lost', run, 'its cancel was acknowledged, and it is not canceled');
         return;
       case 'approve':
-        return once('an approval', withReason(recorded, 'approval_recorded', told.reason));
+        return between('an approval', withReason(recorded, 'approval_recorded', told.reason), 1, told.tries);
       case 'mark_done':
-        return once('a settlement', withReason(recorded, 'node_settled', told.reason), told.steps);
+        return between(
+          'a settlement',
+          withReason(recorded, 'node_settled', told.reason),
+          told.steps,
+          told.steps,
+        );
     }
 
-    function once(thing: string, times: number, expected = 1): void {
-      if (times < expected) find('lost', run, `${thing} was acknowledged and is not there`);
-      if (times > expected) find('doubled', run, `${thing} is there ${times} times`);
+    function between(thing: string, times: number, least: number, most: number): void {
+      if (times < least) find('lost', run, `${thing} was acknowledged and is not there`);
+      if (times > most) find('doubled', run, `${thing} is there ${times} times`);
     }
   }
 }

@@ -129,7 +129,10 @@ export class Clients {
     for (const checkpoint of view.open_decisions) {
       const reason = `looked at it, ${(this.#keys += 1)}`;
       const answer = await this.#insist(`/v1/jobs/${id}:approve`, { checkpoint_id: checkpoint, reason });
-      if (answer.status === 200) this.acknowledged.push({ what: 'approve', run: id, reason });
+      if (answer.status === 200) {
+        const { tries } = answer;
+        this.acknowledged.push({ what: 'approve', run: id, reason, tries });
+      }
     }
     const done: string[] = [];
     for (const { index, name, state, outcome, attempts } of view.steps)
@@ -154,12 +157,12 @@ export class Clients {
   }
 
   /** Asks until there is an answer of somebody who could answer. */
-  async #insist(path: string, body: object): Promise<Answer> {
-    for (;;) {
+  async #insist(path: string, body: object): Promise<Answer & { readonly tries: number }> {
+    for (let tries = 1; ; tries += 1) {
       this.#calls.signal.throwIfAborted();
       const answer = await this.#ask('POST', path, body);
       const isAway = /E_STORE_(BUSY|UNAVAILABLE)/.test(String(answer?.json?.code));
-      if (answer !== undefined && answer.status < 500 && !isAway) return answer;
+      if (answer !== undefined && answer.status < 500 && !isAway) return { ...answer, tries };
       await delay(50);
     }
   }

@@ -8,12 +8,13 @@ export interface PlannedJob {
   readonly cancelAfterMs?: number;
 }
 
-const SORTS = { quick: 4, slow: 3, block: 3, fork: 2, retry: 1, decision: 1, look: 1 } as const;
+const SORTS = { quick: 4, slow: 3, block: 3, fork: 2, loud: 2, retry: 1, decision: 1, look: 1 } as const;
 
 /** @param script defines `note` (ledger.ts) */
 export function planJob(seed: number, number: number, script: string): PlannedJob {
   const random = new Random(seed, 'job', number);
-  const steps = Array.from({ length: random.int(2, 5) }, (_, at) => stepOf(random, at, script));
+  const length = random.oneIn(8) ? random.int(8, 14) : random.int(2, 5);
+  const steps = Array.from({ length }, (_, at) => stepOf(random, at, script));
   const isParallel = random.oneIn(3);
   const spec = {
     schema_id: 'wrkr.jobspec',
@@ -52,6 +53,11 @@ function stepOf(random: Random, at: number, script: string): object {
       return { id, command: command(`${nap()}; note; ${nap()}`), on_interrupt: 'block' };
     case 'fork': // the effect is a grandchild's
       return { id, command: command(`(${nap()}; note; ${nap()}) & wait $!`) };
+    case 'loud': // fills its event, or a blob beside it: long jobs get snapshots
+      return {
+        id,
+        command: command(`note; head -c ${random.pick([12_000, 40_000])} /dev/zero | tr '\\0' x`),
+      };
     case 'retry': // its first attempt fails after its effect
       return {
         id,
