@@ -4,6 +4,7 @@ import { ROOT_ID } from '../../src/doors/jobs/steps.ts';
 import type { RecordedEvent, RunEvent } from '../../src/model/events.ts';
 import { NO_USAGE } from '../../src/model/usage.ts';
 import { audit, type Acknowledged, type Found } from './fire/audit.ts';
+import { plant, PLANTED } from './fire/planted.ts';
 
 const root = ROOT_ID;
 const created = {
@@ -189,4 +190,11 @@ describe('found', () => {
     const told = { what: 'approve', run: 'r', reason: 'fine', tries: 1 } as const;
     expect(rules(auditOf([...done, approval, approval], [1], [told]).findings)).toEqual(['doubled']);
   });
+});
+
+// That a campaign finds them is tried by hand (docs/testing.md): each takes a minute or more.
+test.each(Object.keys(PLANTED))('the planted fault %s still fits the built program', (name) => {
+  const { program, remove } = plant(name);
+  expect(program).toMatch(/reeve\.js$/);
+  remove();
 });

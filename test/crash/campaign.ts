@@ -54,6 +54,8 @@ const each = (name: 'kills' | 'servers' | 'freezes', all: number): number =>
   Math.ceil((count(name) ?? all) / stores.length);
 const minutes = count('minutes');
 const lease = count('lease');
+const stop = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => stop.abort(name));
 const planted = values.plant === undefined ? undefined : plant(values.plant);
 const reports: [StoreKind, Report][] = [];
 for (const store of stores) {
@@ -67,6 +69,7 @@ for (const store of stores) {
     ...(minutes === undefined ? {} : { limitMs: (minutes * 60_000) / stores.length }),
     ...(lease === undefined ? {} : { leaseMs: lease }),
     ...(planted === undefined ? {} : { program: planted.program }),
+    signal: stop.signal,
     say: (line) => process.stderr.write(`${line}\n`),
   });
   reports.push([store, report]);

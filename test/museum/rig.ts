@@ -13,8 +13,12 @@ import { describePostgres } from '../store/postgres/rig.ts';
 
 /** Shows the exhibits of a room on each kind of store. */
 export function onBothStores(exhibits: (open: () => Promise<Lab>) => void): void {
-  describe('on SQLite', () => exhibits(() => Promise.resolve(new Lab())));
-  describePostgres('on PostgreSQL', (server) => exhibits(() => postgresLab(server().address())));
+  describe('on SQLite', () => {
+    exhibits(() => Promise.resolve(new Lab()));
+  });
+  describePostgres('on PostgreSQL', (server) => {
+    exhibits(() => postgresLab(server().address()));
+  });
 }
 
 async function postgresLab(address: PostgresAddress): Promise<Lab> {

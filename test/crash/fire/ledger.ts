@@ -2,8 +2,9 @@
  * What the steps of a campaign really did: one line for each time that a step had its effect, appended and synced by the
  * step itself, outside of everything that Reeve keeps.
  */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 
 export interface Line {
   /** `<run id>.<number of the node>.<attempt>`: what the step was told in REEVE_EFFECT_KEY. */
@@ -34,6 +35,17 @@ export class Ledger {
       const [effectKey = '', pid = '', ns = ''] = text.split(' ');
       return { effectKey, pid: Number(pid), atMs: Number(ns) / 1e6 };
     });
+  }
+
+  /** Waits until a step has its effect, or so long. */
+  async grown(ms: number): Promise<void> {
+    const giveUpAtMs = performance.now() + ms;
+    const before = this.#bytes();
+    while (this.#bytes() === before && performance.now() < giveUpAtMs) await delay(10);
+  }
+
+  #bytes(): number {
+    return statSync(this.file, { throwIfNoEntry: false })?.size ?? 0;
   }
 
   has(effectKey: string): boolean {

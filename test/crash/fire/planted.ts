@@ -15,14 +15,15 @@ interface Edit {
 }
 
 export const PLANTED: Readonly<Record<string, readonly Edit[]>> = {
-  /** Commands are answered 30 ms before they are stored. */
+  /** A server takes a job in half a second after it has said so. */
   'early-answer': [
     {
-      file: 'engine/commit-queue.js',
-      find: 'const results = await this.#store.commit(groups.map(({ commit }) => commit));',
-      replace: `const late = groups.map(({ commit }) => commit);
-            setTimeout(() => this.#store.commit(late).catch(() => undefined), 30);
-            const results = late.map(() => 'ok');`,
+      file: 'doors/jobs/routes-steer.js',
+      find: 'const submitted = await runner.submit(specPath, jobId);',
+      replace: `setTimeout(() => runner.submit(specPath, jobId).catch(() => undefined), 500);
+    const soon = { job_id: jobId, status: 'queued', adapter: 'reference' };
+    return { status: 202, json: { ...soon, spec_name: 'x', objective: 'x', spec_path: 'x' } };
+    const submitted = undefined;`,
     },
   ],
   /** What nobody can know counts as not started. */
@@ -31,15 +32,6 @@ export const PLANTED: Readonly<Record<string, readonly Edit[]>> = {
       file: 'executors/process/standing.js',
       find: "return { phase: 'unknown', reason: fault === undefined",
       replace: "return { phase: 'not_started' };\n    return { phase: 'unknown', reason: fault === undefined",
-    },
-  ],
-  /** A worker believes in its lease for ever, and nobody asks for its epoch. */
-  'lease-for-ever': [
-    { file: 'engine/lease-keeper.js', find: 'holds() {', replace: 'holds() {\n        return true;' },
-    {
-      file: 'model/decide/attempt.js',
-      find: 'function requireEpoch(state, id, epoch) {',
-      replace: 'function requireEpoch(state, id, epoch) {\n    return;',
     },
   ],
   /** Whoever comes next starts what was under way again, without looking what became of it. */
