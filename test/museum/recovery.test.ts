@@ -61,7 +61,10 @@ onBothStores((open) => {
     const unlucky = await lab.drive(lab.worker('w1', { engine: lab.engine(wrap) }), 'r');
     await expect(unlucky.ended).rejects.toMatchObject({ code: 'E_STORE_UNAVAILABLE' });
     await lab.clock.advance(TTL_MS + 1);
-    expect(await (await lab.drive(lab.worker('w2', { engine }), 'r')).ended).toBe('done');
+    // Where `b` was committed by itself, the first worker may have done it before it heard of the failure.
+    if ((await phaseOf(engine)) === 'running')
+      await (await lab.drive(lab.worker('w2', { engine }), 'r')).ended;
+    expect(await phaseOf(engine)).toBe('succeeded');
     // Where the start of `b` was committed with the end of `a`, it never began, and is begun as another attempt.
     expect(lab.world.began).toEqual(['r.1.1', expect.stringMatching(/^r\.2\.[12]$/)]);
   });
