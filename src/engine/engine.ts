@@ -250,6 +250,7 @@ export class Engine {
   async #rebuild(loaded: NonNullable<Awaited<ReturnType<RunStore['load']>>>): Promise<HotRun> {
     const { head, snapshot } = loaded;
     let state = snapshot === undefined ? undefined : decodeSnapshot(snapshot.body);
+    if (state?.version !== snapshot?.version) state = undefined; // the events know better
     const tail =
       snapshot !== undefined && state === undefined
         ? await this.store.events(head.id, 0, head.version)

@@ -391,6 +391,15 @@ export function runStoreContract(name: string, open: () => Promise<RunStoreHarne
         expect(await store.load('r')).toEqual({ head, snapshot: { version: 4, body: '{"at":4}' }, tail: [] });
         expect(await store.events('r', 0, 10)).toHaveLength(4);
       });
+
+      // Commits of one run that wait together are written as one, and the snapshot may belong to the first of them.
+      test('a snapshot is of the version it names, also where its commit goes on after it (I3)', async () => {
+        const { store } = await harness();
+        const snapshot = { version: 2, body: '{"at":2}' };
+        const commit = { ...commitOf('r', { bodies: ['{"n":1}', '{"n":2}', '{"n":3}'] }), snapshot };
+        expect(await store.commit([commit])).toEqual(['ok']);
+        expect(await store.load('r')).toMatchObject({ snapshot, tail: [{ seq: 3 }] });
+      });
     });
 
     describe('work and leases', () => {
