@@ -22,9 +22,16 @@ function run(program: string, args: readonly string[]): number {
   return performance.now() - begun;
 }
 
+/** So many shells one after the other: what a step's command costs by itself. */
+function shells(count: number): number {
+  let sum = 0;
+  for (let n = 0; n < count; n += 1) sum += run('sh', ['-lc', 'true']);
+  return sum;
+}
+
 const reeve = (...args: readonly string[]): number => run(process.execPath, [BIN, ...args]);
 
-function spec(steps: number): string {
+function spec(steps: number, command?: string): string {
   return JSON.stringify({
     schema_id: 'wrkr.jobspec',
     schema_version: 'v1',
@@ -32,15 +39,26 @@ function spec(steps: number): string {
     producer_version: 'bench',
     name: 'bench',
     objective: 'bench',
-    inputs: { steps: Array.from({ length: steps }, (_, at) => ({ id: `s${at}` })) },
+    inputs: {
+      steps: Array.from({ length: steps }, (_, at) => ({
+        id: `s${at}`,
+        ...(command === undefined ? {} : { command }),
+      })),
+    },
     expected_artifacts: [],
     adapter: { name: 'reference' },
-    budgets: { max_wall_time_seconds: 3600, max_retries: 1, max_step_count: 1_000_000, max_tool_calls: 1 },
+    budgets: {
+      max_wall_time_seconds: 3600,
+      max_retries: 1,
+      max_step_count: 1_000_000,
+      max_tool_calls: 1_000_000,
+    },
     checkpoint_policy: { min_interval_seconds: 1, required_types: [] },
   });
 }
 
 try {
+  writeFileSync(join(root, 'true.json'), spec(100, 'true'));
   for (const steps of [1000, 2000, 2500]) writeFileSync(join(root, `${steps}.json`), spec(steps));
   const rows: [string, number[]][] = [
     ['bare `node -e 0`', []],
@@ -49,6 +67,8 @@ try {
     ['`reeve status --json` of the same', []],
     ['`reeve submit` of 1,000 dry steps', []],
     ['`reeve submit` of 2,000 dry steps', []],
+    ['`reeve submit` of 100 steps with the command `true`', []],
+    ['bare `sh -lc true`, 100 times', []],
     ['`reeve demo`', []],
   ];
   reeve('submit', '2500.json', '--job-id', 'long');
@@ -58,7 +78,15 @@ try {
       reeve('version'),
       reeve('status', 'long'),
       reeve('status', 'long', '--json'),
-      ...(n < 5 ? [reeve('submit', '1000.json'), reeve('submit', '2000.json'), reeve('demo')] : []),
+      ...(n < 5
+        ? [
+            reeve('submit', '1000.json'),
+            reeve('submit', '2000.json'),
+            reeve('submit', 'true.json'),
+            shells(100),
+            reeve('demo'),
+          ]
+        : []),
     ];
     for (const [at, time] of times.entries()) rows[at]?.[1].push(time);
     process.stderr.write(`repetition ${n + 1} of ${flags.repetitions}\n`);
