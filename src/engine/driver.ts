@@ -33,6 +33,8 @@ export interface DriverOptions {
 
 export type DriveEnd = 'done' | 'held' | 'lost' | 'stopped';
 
+/** Default of `lookMs`. */
+const LOOK_MS = 1000;
 /** Ends on their way to the store before the driver waits for one: bounds memory and keeps timers running. */
 const SETTLING_MAX = 64;
 
@@ -64,6 +66,9 @@ export class Driver {
   readonly #abandon = new AbortController();
   /** Aborted once the driver goes: what is being admitted does not start any more. */
   readonly #leaving = new AbortController();
+  /** Of the run, from the store; our own commits are among them. */
+  #isNews = true;
+  #lookedMs = 0;
   #woken: () => void = () => undefined;
   #failure: Error | undefined;
 
@@ -82,7 +87,9 @@ export class Driver {
     const { runId } = this.#lease;
     const wake = (): void => this.#woken();
     const unsubscribe = this.#engine.store.subscribe((changed) => {
-      if (changed === undefined || changed === runId) wake();
+      if (changed !== undefined && changed !== runId) return;
+      this.#isNews = true;
+      wake();
     });
     signal.addEventListener('abort', wake);
     try {
@@ -123,10 +130,20 @@ export class Driver {
     }
   }
 
-  /** The run as it is now; undefined when the store does not say. */
+  /**
+   * The run as it is now; undefined when the store does not say. What our own work did to it we know: the store is asked
+   * when it told of a change, and otherwise from time to time.
+   */
   async #look(): Promise<RunState | undefined> {
+    const { runId } = this.#lease;
+    const { lookMs = LOOK_MS, engine } = this.#options;
+    const known = engine.peek(runId);
+    const nowMs = engine.clock.nowMs();
+    if (known !== undefined && !this.#isNews && nowMs - this.#lookedMs < lookMs) return known;
+    this.#isNews = false;
+    this.#lookedMs = nowMs;
     try {
-      return await this.#engine.state(this.#lease.runId);
+      return await engine.state(runId);
     } catch (error) {
       this.#fail(error);
       return undefined;
@@ -250,7 +267,8 @@ export class Driver {
     }
     const executor = this.#executor(started.executor);
     const ref: RuntimeRef = { executor: started.executor, effectKey: started.effectKey };
-    const state = await this.#engine.state(runId);
+    // The store has just taken the start: as good as asking it again.
+    const state = this.#engine.peek(runId) ?? (await this.#engine.state(runId));
     const node = state.nodes.get(id);
     if (node?.live?.attempt !== started.attempt) return;
     if (node.state === 'canceled') {
@@ -352,7 +370,7 @@ export class Driver {
     this.#effects.set(id, effect);
     const how = {
       clock: this.#engine.clock,
-      pauseMs: this.#options.lookMs ?? 1000,
+      pauseMs: this.#options.lookMs ?? LOOK_MS,
       signal: this.#abandon.signal,
     };
     try {
@@ -529,7 +547,7 @@ export class Driver {
 
   /** Waits for the next thing to look at: a child's end, a change of the run, a retry that falls due, a second. */
   async #pause(woken: Promise<void>, state: RunState | undefined): Promise<void> {
-    const { lookMs = 1000, engine } = this.#options;
+    const { lookMs = LOOK_MS, engine } = this.#options;
     const nowMs = engine.clock.nowMs();
     // What is due already waits for room, and room is made by a child's end.
     const dueMs = [...(state?.ready.keys() ?? [])].flatMap((id) => state?.nodes.get(id)?.notBeforeMs ?? []);

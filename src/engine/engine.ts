@@ -308,11 +308,14 @@ export class Engine {
 
   async #isStale(runId: string, hot: HotRun): Promise<boolean> {
     if (this.#hot.get(runId) !== hot) return true;
+    const { pending, hash } = hot;
     const head = await this.store.head(runId);
+    if (this.#hot.get(runId) !== hot) return true;
     const version = head?.version ?? 0;
     const isBehind = version > hot.state.version;
-    const isOther =
-      hot.pending === 0 && (version !== hot.state.version || (head !== undefined && head.hash !== hot.hash));
+    // What was read while we wrote may be from before our commit; and a commit is itself proof of what was there.
+    const isQuiet = pending === 0 && hot.pending === 0 && hash === hot.hash;
+    const isOther = isQuiet && (version !== hot.state.version || (head !== undefined && head.hash !== hash));
     if (!isBehind && !isOther) return false;
     this.#drop(runId, hot);
     return true;

@@ -45,6 +45,23 @@ describe('a plan', () => {
     await verifyChain(engine.store, 'r');
   });
 
+  test('asks the store of a change that it tells of, and not after each thing that it did itself', async () => {
+    let asked = 0;
+    const counting = (store: RunStore): RunStore =>
+      new Proxy(store, {
+        get: (target, key) => {
+          if (key === 'head') asked += 1;
+          const value: unknown = Reflect.get(target, key, target);
+          return typeof value === 'function' ? value.bind(target) : value;
+        },
+      });
+    engine = lab.engine(counting);
+    await create(planOf(quick(...Array.from({ length: 40 }, (_, at) => `s${at}`))));
+    const { ended } = await lab.drive(lab.worker('w', { engine }), 'r');
+    expect(await ended).toBe('done');
+    expect(asked).toBeLessThan(1.5 * 40); // a commit of each step is told
+  });
+
   test('I5: each intent is durable before its effect, and nothing is forgotten before its end is', async () => {
     await create(planOf(quick('a', 'b')));
     const executor = new ScriptedExecutor(lab.world);

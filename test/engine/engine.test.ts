@@ -159,6 +159,38 @@ class Faulty {
   }
 }
 
+describe('a look at the store', () => {
+  test('that was overtaken by a commit of our own does not have the run read anew', async () => {
+    const gate = Promise.withResolvers<void>();
+    let loads = 0;
+    const engine = lab.engine(
+      (store) =>
+        new Proxy(store, {
+          get: (target, key) => {
+            const value: unknown = Reflect.get(target, key, target);
+            if (typeof value !== 'function') return value;
+            if (key === 'load') loads += 1;
+            if (key !== 'head') return value.bind(target);
+            return async (runId: string) => {
+              const head = await target.head(runId);
+              await gate.promise; // as a database server does that answers others first
+              return head;
+            };
+          },
+        }),
+    );
+    await engine.execute('r', create());
+    const looked = engine.state('r');
+    await turns();
+    await engine.execute('r', note('meanwhile'));
+    const loadsBefore = loads;
+    gate.resolve();
+    expect((await looked).version).toBe(2);
+    await engine.execute('r', note('after'));
+    expect(loads).toBe(loadsBefore);
+  });
+});
+
 describe('a store that fails', () => {
   test('is what the caller hears; nothing was recorded, and later commands work', async () => {
     const faulty = new Faulty();
