@@ -3,6 +3,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { endGroup, endsWithUs } from './children.ts';
 import type { Made, ManyOrder, Woken } from './many-runs-child.ts';
 import { nowMs, type Place } from './systems/system.ts';
 
@@ -30,10 +31,15 @@ const WORK_MS = 500;
 const TAKEOVER_MS = 45_000;
 
 function start(order: ManyOrder): ChildProcess {
-  return fork(fileURLToPath(new URL('many-runs-child.ts', import.meta.url)), [JSON.stringify(order)], {
+  const script = fileURLToPath(new URL('many-runs-child.ts', import.meta.url));
+  const child = fork(script, [JSON.stringify(order)], {
     execArgv: ['--expose-gc'],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    detached: true,
   });
+  endsWithUs(child);
+  child.once('exit', () => endGroup(child.pid));
+  return child;
 }
 
 async function answer<T>(order: ManyOrder): Promise<T> {
