@@ -39,8 +39,9 @@ const one = DBOS.registerWorkflow(
 
 const parent = DBOS.registerWorkflow(
   async (children: number): Promise<number> => {
-    const handles = await Promise.all(Array.from({ length: children }, () => DBOS.startWorkflow(steps)(1)));
-    await Promise.all(handles.map((handle) => handle.getResult()));
+    await Promise.all(
+      Array.from({ length: children }, (_, n) => DBOS.runStep(async () => n, { name: `child-${n}` })),
+    );
     return children;
   },
   { name: 'parent' },
@@ -119,6 +120,9 @@ async function openElsewhere(place: Place): Promise<System> {
       const begunMs = (await begun.take(id)) - fromMs;
       await handle.getResult(poll);
       return { acceptedMs, begunMs };
+    },
+    async fanOut(children) {
+      await (await enqueue('parent', children)).getResult(poll);
     },
     async close() {
       await client.destroy();

@@ -44,17 +44,8 @@ function service(tell: (message: Told) => void) {
         });
         return 1;
       },
-      child: async (ctx: restate.Context, n: number): Promise<number> => ctx.run('step', async () => n),
       parent: async (ctx: restate.Context, children: number): Promise<number> => {
-        const all = Array.from({ length: children }, (_, n) =>
-          ctx.genericCall<number, number>({
-            service: 'bench',
-            method: 'child',
-            parameter: n,
-            inputSerde: restate.serde.json as restate.Serde<number>,
-            outputSerde: restate.serde.json as restate.Serde<number>,
-          }),
-        );
+        const all = Array.from({ length: children }, (_, n) => ctx.run(`child-${n}`, async () => n));
         await restate.RestatePromise.all(all);
         return children;
       },

@@ -88,12 +88,14 @@ export async function openReeve(
   const ends = new Ends(store.runs);
   const lapses = new Lapses();
   const tell = ({ id, atMs }: Told): void => begun.put(id, atMs);
-  const stop = place.elsewhere
+  let stop: (() => Promise<void>) | undefined = place.elsewhere
     ? await startWorker(module, place, tell)
-    : startWorking(engine, place.clientsMax, tell, (runId) => lapses.note(runId));
+    : undefined;
   let runs = 0;
 
   const plan = async (nodes: readonly NodeSpec[], maxParallel: number): Promise<string> => {
+    // Not before: a program that drives its own runs has no worker beside it, which would look for work at each commit.
+    stop ??= startWorking(engine, place.clientsMax, tell, (runId) => lapses.note(runId));
     runs += 1;
     const runId = `plan-${runs}`;
     const root: NodeSpec = { id: 'root', kind: 'composite', drive: 'plan', maxParallel };
@@ -149,7 +151,7 @@ export async function openReeve(
     },
     ...(kind === 'sqlite' ? { bytes: () => bytesBelow(join(place.dir, 'store')) } : {}),
     async close() {
-      await stop();
+      await stop?.();
       await store.close();
     },
   };
