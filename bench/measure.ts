@@ -1,5 +1,5 @@
 /** Small tools of the benchmarks: medians with their spread, and where they were measured. */
-import { cpus, totalmem } from 'node:os';
+import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
 
 export interface Spread {
   readonly median: number;
@@ -26,4 +26,10 @@ export function showSpread({ median, min, max }: Spread, digits: number): string
 export function machine(): string {
   const memory = Math.round(totalmem() / 2 ** 30);
   return `${cpus().length} cores (${cpus()[0]?.model ?? 'unknown'}), ${memory} GiB, ${process.platform}, Node ${process.versions.node}`;
+}
+
+/** A warning for the page where others were at work when we began; empty on a quiet machine. */
+export function busyNote([load = 0] = loadavg()): string {
+  if (load < availableParallelism() / 2) return '';
+  return `**The machine was busy (load ${load.toFixed(1)} before the start): these figures say little.**\n\n`;
 }

@@ -5,7 +5,7 @@ import { resolve } from 'node:path';
 import { runScript } from './children.ts';
 import { CLIENTS, flagsOf } from './flags.ts';
 import { longRuns, manyRuns, sideBySide } from './measurements.ts';
-import { machine } from './measure.ts';
+import { busyNote, machine } from './measure.ts';
 import { publish } from './page.ts';
 import { Servers } from './servers.ts';
 import { crashTable, longTable, parkedTable } from './tables/ours.ts';
@@ -21,8 +21,9 @@ process.on('exit', () => rmSync(root, { recursive: true, force: true }));
 const servers = await Servers.start(flags.systems);
 const systems = flags.systems.filter((entry) => servers.has(entry));
 const begun = performance.now();
-const head = (more = ''): string =>
-  `${[machine(), ...servers.versions].join('; ')}. ${flags.repetitions} repetitions, the systems in turn${more}; median (least–most).\n\n`;
+const busy = busyNote();
+const times = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
+const head = `${busy}${[machine(), ...servers.versions].join('; ')}. ${times(flags.repetitions, 'repetition')}, the systems in turn; median (least–most).\n\n`;
 /** Tables with peers are not overwritten by a run without them. */
 const isWhole = flags.write && flags.peers;
 
@@ -33,26 +34,32 @@ try {
     if (wanted.steps) {
       const all = [
         latencyTable(results),
+        'In process:',
         throughputTable(results, 'here', CLIENTS),
+        'In another process:',
         throughputTable(results, 'elsewhere', CLIENTS),
         aims(results),
       ];
-      publish('side-by-side', `${head()}${all.join('\n\n')}\n`, isWhole);
+      publish('side-by-side', `${head}${all.join('\n\n')}\n`, isWhole);
       if (isWhole) writePicture(results, [machine(), ...servers.versions].join('; '));
     }
-    if (wanted.dispatch) publish('dispatch', `${head()}${dispatchTable(results)}\n`, isWhole);
-    if (wanted.fanOut) publish('fan-out', `${head()}${fanOutTable(results, flags.children)}\n`, isWhole);
+    if (wanted.dispatch) publish('dispatch', `${head}${dispatchTable(results)}\n`, isWhole);
+    if (wanted.fanOut) publish('fan-out', `${head}${fanOutTable(results, flags.children)}\n`, isWhole);
   }
   if (flags.has('long-run')) {
     const rows = await longRuns(servers, systems, { ...flags, root });
-    publish('long-run', `${machine()}; measured once.\n\n${longTable(rows)}\n`, isWhole);
+    publish('long-run', `${busy}${machine()}; measured once.\n\n${longTable(rows)}\n`, isWhole);
   }
   if (flags.has('parked') || flags.has('crash')) {
     const rows = await manyRuns(servers, systems, { ...flags, root });
     if (flags.has('parked'))
-      publish('parked', `${machine()}; measured once.\n\n${parkedTable(rows)}\n`, flags.write);
+      publish('parked', `${busy}${machine()}; measured once.\n\n${parkedTable(rows)}\n`, flags.write);
     if (flags.has('crash'))
-      publish('crash', `${machine()}; ${flags.repetitions} kills.\n\n${crashTable(rows)}\n`, flags.write);
+      publish(
+        'crash',
+        `${busy}${machine()}; ${times(flags.repetitions, 'kill')}.\n\n${crashTable(rows)}\n`,
+        flags.write,
+      );
   }
 } finally {
   await servers.close();

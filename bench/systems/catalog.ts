@@ -25,7 +25,7 @@ export const CATALOG: readonly Entry[] = [
   },
   {
     name: 'bare-sqlite',
-    title: 'bare SQLite insert, a row a transaction',
+    title: 'bare SQLite insert',
     module: './bare-sqlite.ts',
     kind: 'bound',
     needs: [],
@@ -34,7 +34,7 @@ export const CATALOG: readonly Entry[] = [
   },
   {
     name: 'bare-postgres',
-    title: 'bare PostgreSQL insert, a row a transaction',
+    title: 'bare PostgreSQL insert',
     module: './bare-postgres.ts',
     kind: 'bound',
     needs: ['postgres'],
