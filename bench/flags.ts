@@ -83,7 +83,10 @@ export function flagsOf(args: readonly string[]): Flags {
 
 function among(text: string | undefined, all: readonly string[]): ReadonlySet<string> {
   const given = text?.split(',') ?? all;
-  for (const one of given)
-    if (!all.includes(one)) throw new Error(`'${one}' is not one of ${all.join(', ')}\n\n${USAGE}`);
+  const stranger = given.find((one) => !all.includes(one));
+  if (stranger !== undefined) {
+    process.stderr.write(`'${stranger}' is not one of ${all.join(', ')}\n\n${USAGE}`);
+    process.exit(6);
+  }
   return new Set(given);
 }
