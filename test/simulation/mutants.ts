@@ -57,7 +57,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: 'src/engine/engine.ts',
-    find: '(version !== hot.state.version || (head !== undefined && head.hash !== hot.hash))',
+    find: '(version !== hot.state.version || (head !== undefined && head.hash !== hash))',
     replace: 'version !== hot.state.version',
     says: 'takes another history of the same length for its own',
     equivalent: 'a run whose commit failed has left the memory before: two checks for one thing',
@@ -334,7 +334,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: 'src/model/decide/attempt.ts',
-    find: 'if (over.length > 0) return holdForBudget(draft, over);\n  // The root',
+    find: 'if (over.length > 0) return stopForBudget(draft, over, spec.id);\n  // The root',
     replace: '  // The root',
     says: 'starts what the budget does not allow',
   },
