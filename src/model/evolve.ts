@@ -157,28 +157,31 @@ function addNodes(state: RunState, parentId: string, specs: readonly NodeSpec[])
   for (const spec of specs) addNode(state, spec, state.nodes.get(parentId));
 }
 
+const NEW_NODE = {
+  state: 'queued',
+  attempt: 0,
+  ran: 0,
+  failures: 0,
+  epoch: 0,
+  begun: false,
+  children: 0,
+  childrenSettled: 0,
+  childrenFailed: 0,
+  undecided: 0,
+  rounds: 0,
+} as const;
+
 function addNode(state: RunState, spec: NodeSpec, parent: Node | undefined): void {
   const needs = (spec.needs ?? []).filter((need) => !isReleased(state, need));
   if (parent !== undefined && parent.waiting > 0) needs.push(openingOf(parent.spec.id));
   for (const need of needs) state.dependents.set(need, [...(state.dependents.get(need) ?? []), spec.id]);
-  put(state, {
-    spec,
-    ...(parent === undefined ? {} : { parent: parent.spec.id }),
-    depth: parent === undefined ? 0 : parent.depth + 1,
-    index: state.nodeCount,
-    state: 'queued',
-    waiting: needs.length,
-    attempt: 0,
-    ran: 0,
-    failures: 0,
-    epoch: 0,
-    begun: false,
-    children: 0,
-    childrenSettled: 0,
-    childrenFailed: 0,
-    undecided: 0,
-    rounds: 0,
-  });
+  const place = { spec, index: state.nodeCount, waiting: needs.length };
+  put(
+    state,
+    parent === undefined
+      ? { ...NEW_NODE, ...place, depth: 0 }
+      : { ...NEW_NODE, ...place, depth: parent.depth + 1, parent: parent.spec.id },
+  );
   state.nodeCount += 1;
   if (needs.length === 0) becomeReady(state, spec.id);
 }

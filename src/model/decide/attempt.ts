@@ -359,9 +359,8 @@ function endAttempt(
 /** The reservation as far as it was used, and what the work reported; never less than was charged while it ran. */
 function settledUsage(live: LiveAttempt, succeeded: boolean, reported: Partial<Usage>): Usage {
   const base = addUsage(NO_USAGE, reportedUsage(reported));
-  const atLeast = Object.fromEntries(
-    USAGE_KEYS.map((key) => [key, Math.max(base[key], live.charged[key])]),
-  ) as unknown as Usage;
+  const atLeast: { -readonly [K in keyof Usage]: Usage[K] } = { ...base };
+  for (const key of USAGE_KEYS) atLeast[key] = Math.max(base[key], live.charged[key]);
   const { reserved } = live;
   return addUsage(atLeast, {
     steps: succeeded ? reserved.steps : 0,
