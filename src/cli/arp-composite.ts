@@ -18,6 +18,7 @@ import { deterministicStrategy, type Strategy } from '../doors/arp/composite/str
 import type { RouteGroup } from '../doors/http.ts';
 import { llmSettings, openLlm } from '../doors/arp/llm/settings.ts';
 import type { CliContext } from './command.ts';
+import { serviceToken } from './service-token.ts';
 
 interface CompositeService {
   readonly group: RouteGroup;
@@ -46,21 +47,24 @@ export async function openCompositeExecutor(
     note(`${STRATEGY} is llm, and no ARP_LLM_… is set: every begin is refused with composite_llm_missing`);
   const tokens =
     auth === undefined ? undefined : new TokenSource(clientSettings(ctx.env, auth, true), world.nowMs);
-  const tokenFor = (variable: string, otherwise?: string): Pick<ServiceAddress, 'token'> => {
+  const issuedFor = (variable: string, otherwise?: string): ServiceAddress['token'] => {
     const audience = textOf(ctx.env, `${variable}_AUDIENCE`) ?? otherwise;
-    if (tokens === undefined) return {};
-    return { token: () => tokens.own(audience === undefined ? {} : { audience }) };
+    if (tokens === undefined) return undefined;
+    return () => tokens.own(audience === undefined ? {} : { audience });
   };
+  const ownToken = issuedFor(COORDINATOR, COORDINATOR_AUDIENCE);
   const coordinatorUrl = textOf(ctx.env, `${COORDINATOR}_URL`);
   const callbacks = {
-    ...tokenFor(COORDINATOR, COORDINATOR_AUDIENCE),
+    ...(ownToken === undefined ? {} : { token: ownToken }),
     ...(coordinatorUrl === undefined
       ? {}
       : { coordinatorUrl: baseUrlOf(coordinatorUrl, `${COORDINATOR}_URL`) }),
   };
+  const selectionToken = await serviceToken(ctx, issuedFor('JARVIS_SELECTION'));
+  const registryToken = await serviceToken(ctx, issuedFor('JARVIS_NODE_REGISTRY'));
   const executor = new CompositeExecutor({
-    selection: selectionClient({ baseUrl: selection, ...tokenFor('JARVIS_SELECTION') }),
-    nodeTypes: registryClient({ baseUrl: registry, ...tokenFor('JARVIS_NODE_REGISTRY') }),
+    selection: selectionClient({ baseUrl: selection, ...selectionToken }),
+    nodeTypes: registryClient({ baseUrl: registry, ...registryToken }),
     strategy,
     settings,
     clock: { nowMs: world.nowMs, pause: (ms, signal) => delay(ms, undefined, { signal }) },

@@ -5,6 +5,7 @@ import { ReeveError } from '../model/errors.ts';
 import type { AuthSettings } from '../policy/auth/settings.ts';
 import type { TokenSource } from '../policy/auth/token-source.ts';
 import type { CliContext } from './command.ts';
+import { serviceToken } from './service-token.ts';
 
 export interface OpenService {
   readonly group: RouteGroup;
@@ -58,7 +59,8 @@ export async function addressOf(
   );
   if (variable === undefined) return undefined;
   const baseUrl = baseUrlOf(setting(ctx, variable) ?? '', variable);
-  return { baseUrl, ...(auth === undefined ? {} : { token: await tokensFor(ctx, auth, callee) }) };
+  const issued = auth === undefined ? undefined : await tokensFor(ctx, auth, callee);
+  return { baseUrl, ...(await serviceToken(ctx, issued)) };
 }
 
 export function audienceOf(ctx: CliContext, callee: Callee): string {

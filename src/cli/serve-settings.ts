@@ -64,7 +64,9 @@ export async function serveSettings(
     allowNonLoopback,
     tokens: [
       ...known,
-      ...(shared === undefined ? [] : [{ sha256: hashOf(requireToken(shared)), name: undefined }]),
+      ...(shared === undefined
+        ? []
+        : [{ sha256: hashOf(requireToken(shared, '--auth-token')), name: undefined }]),
     ],
     jwt,
     namedCallers: approvers !== undefined || (jwt !== undefined && jwt.mode !== 'disabled'),
@@ -97,26 +99,29 @@ async function sharedToken(ctx: CliContext, flags: Flags): Promise<string | unde
       'warning: a token in the arguments is in the process list for every user; use --auth-token-file\n',
     );
   }
-  return file === undefined ? (inArguments ?? inEnvironment) : tokenIn(resolve(ctx.cwd, file));
+  return file === undefined
+    ? (inArguments ?? inEnvironment)
+    : tokenIn(resolve(ctx.cwd, file), '--auth-token-file');
 }
 
-/** An empty one would protect nothing. @throws ReeveError E_INVALID_INPUT_SCHEMA, without the token */
-function requireToken(token: string): string {
+/** An empty one would protect nothing. @param flag what gave it. @throws ReeveError E_INVALID_INPUT_SCHEMA, without the token */
+export function requireToken(token: string, flag: string): string {
   if (new RegExp(TOKEN_PATTERN).test(token)) return token;
   throw new ReeveError(
     'E_INVALID_INPUT_SCHEMA',
-    'a token is 1 to 4096 visible ASCII characters, without blanks',
-    { flag: '--auth-token' },
+    `${flag}: a token is 1 to 4096 visible ASCII characters, without blanks`,
+    { flag },
   );
 }
 
-async function tokenIn(path: string): Promise<string> {
+/** @param flag what named the file, or the variable that did. @throws ReeveError E_INVALID_INPUT_SCHEMA */
+export async function tokenIn(path: string, flag: string): Promise<string> {
   try {
     return (await readFile(path, 'utf8')).trim();
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     throw new ReeveError('E_INVALID_INPUT_SCHEMA', `the token file ${path} cannot be read (${code})`, {
-      flag: '--auth-token-file',
+      flag,
       file: path,
     });
   }
