@@ -232,4 +232,4 @@ const table = [
   }),
 ].join('\n');
 const text = `${machine()}. ${flags.repetitions} repetitions of ${SECONDS} s each. ${busyNote()}\n\n${table}`;
-publish('arp', text, flags.write === true);
+publish('arp', text, flags.write);

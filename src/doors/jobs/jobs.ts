@@ -99,6 +99,8 @@ export async function importJob(jobs: Jobs, jobId: string): Promise<boolean> {
   if (found === undefined) return false;
   if (found.tornBytes > 0)
     jobs.note(`${jobId}: left out ${found.tornBytes} bytes of a line that was never finished`);
+  // Created here since somebody looked: the directory is our own, and its worker ours.
+  if ((await jobs.engine.store.head(jobId)) !== undefined) return true;
   refuseForeignLease(jobs, jobId, found.job.lease);
   const { lines, timesMs, spec, state } = found;
   try {
