@@ -22,6 +22,7 @@ import {
   type OpenService,
   type World,
 } from './arp-settings.ts';
+import type { MirrorTargets } from './arp-mirror.ts';
 import type { CliContext } from './command.ts';
 
 /** @throws ReeveError E_INVALID_INPUT_SCHEMA for a variable that cannot be read; E_STORE_* */
@@ -39,6 +40,8 @@ export async function openCoordinator(
   const pdp = await addressOf(ctx, 'PDP', jwt);
   const atomic = await addressOf(ctx, 'ATOMIC_EXECUTOR', jwt);
   const composite = await addressOf(ctx, 'COMPOSITE_EXECUTOR', jwt);
+  const runStore = await addressOf(ctx, 'RUN_STORE', jwt);
+  const eventStream = await addressOf(ctx, 'EVENT_STREAM', jwt);
   const publicUrl = publicUrlOf(ctx);
   const target = (callee: Callee, { baseUrl: endpoint }: { readonly baseUrl: string }): Target =>
     jwt === undefined ? { endpoint } : { endpoint, audience: audienceOf(ctx, callee) };
@@ -57,6 +60,7 @@ export async function openCoordinator(
       ? {}
       : { composite: { ...target('COMPOSITE_EXECUTOR', composite), execution: compositeClient(composite) } }),
     ...(publicUrl === undefined ? {} : { publicUrl }),
+    ...(runStore === undefined && eventStream === undefined ? {} : { mirrored: { runStore, eventStream } }),
     checks: () =>
       Promise.all([
         ...(registry === undefined ? [] : [healthOf({ ...registry, name: 'node_registry' })]),
@@ -76,6 +80,8 @@ export interface CoordinatorParts {
   readonly atomic?: Target & { readonly execution: AtomicExecution };
   readonly composite?: Target & { readonly execution: CompositeExecution };
   readonly publicUrl?: string;
+  /** Where others read what this one does. */
+  readonly mirrored?: MirrorTargets;
   /** Of what it depends on, beside its store. */
   checks(): Promise<readonly HealthCheck[]>;
 }
@@ -83,7 +89,7 @@ export interface CoordinatorParts {
 /** A coordinator on the store of this process, and, unless that is turned off, the worker that dispatches for it. */
 export async function assembleCoordinator(
   ctx: CliContext,
-  { world, authenticate, checks, ...parts }: CoordinatorParts,
+  { world, authenticate, checks, mirrored, ...parts }: CoordinatorParts,
 ): Promise<{ readonly service: OpenService; readonly coordinator: Coordinator }> {
   const { assignmentKey } = await import('../doors/arp/coordinator/assignment-key.ts');
   const { AssignmentTokens } = await import('../doors/arp/coordinator/assignment-tokens.ts');
@@ -124,6 +130,14 @@ export async function assembleCoordinator(
     nowMs: () => engine.clock.nowMs(),
     limitMs: PROGRESS_LIMIT_MS,
   };
+  const mirror =
+    mirrored === undefined
+      ? undefined
+      : (await import('./arp-mirror.ts')).openMirror(ctx, mirrored, {
+          engine,
+          views: coordinator.views,
+          root,
+        });
   const group = coordinatorService(coordinator, {
     ...world,
     assignments,
@@ -132,9 +146,11 @@ export async function assembleCoordinator(
       await checked('store', probe),
       ...(dispatcher === undefined ? [] : [await progressCheck(work)]),
       ...(await checks()),
+      ...(mirror === undefined ? [] : [mirror.health()]),
     ],
   });
   dispatcher?.start();
+  mirror?.start();
   return {
     coordinator,
     service: {
@@ -143,8 +159,11 @@ export async function assembleCoordinator(
         await probe();
         return true;
       },
-      stop: async () => dispatcher?.stop(),
-      close: () => undefined, // the store is closed with the process
+      async stop() {
+        await dispatcher?.stop();
+        await mirror?.stop();
+      },
+      close: async () => mirror?.close(), // the store is closed with the process
     },
   };
 }

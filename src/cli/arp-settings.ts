@@ -38,9 +38,11 @@ export function setting(ctx: Pick<CliContext, 'env'>, name: string): string | un
 const AUDIENCES = {
   ATOMIC_EXECUTOR: 'arp-jarvis-atomicexecutor',
   COMPOSITE_EXECUTOR: 'arp-jarvis-compositeexecutor',
+  EVENT_STREAM: 'arp-jarvis-eventstream',
   NODE_REGISTRY: 'arp-jarvis-noderegistry',
   PDP: 'arp-jarvis-pdp',
   RUN_COORDINATOR: 'arp-run-coordinator',
+  RUN_STORE: 'arp-jarvis-runstore',
   SELECTION: 'arp-jarvis-selection',
 } as const;
 export type Callee = keyof typeof AUDIENCES;

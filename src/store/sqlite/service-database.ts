@@ -15,6 +15,8 @@ export interface ServiceDatabaseOptions {
   readonly schema: string;
   /** `exclusive`: no other process may use the file meanwhile. */
   readonly sharing: 'shared' | 'exclusive';
+  /** `lax`: the last commits may be lost with the power, and a commit waits for no disk. Default `strict` (I1). */
+  readonly durability?: 'strict' | 'lax';
 }
 
 /** How long to wait for another process, milliseconds; whoever has a file alone keeps it. */
@@ -29,7 +31,7 @@ export class ServiceDatabase {
    * @param file path, or `:memory:`; folders above it are made.
    * @throws ReeveError E_STORE_UNAVAILABLE, E_STORE_BUSY, E_STORE_CORRUPT, E_STORE_NEWER
    */
-  constructor(file: string, { format, schema, sharing }: ServiceDatabaseOptions) {
+  constructor(file: string, { format, schema, sharing, durability = 'strict' }: ServiceDatabaseOptions) {
     this.file = file;
     try {
       if (file !== MEMORY) {
@@ -43,7 +45,7 @@ export class ServiceDatabase {
     try {
       if (sharing === 'exclusive') this.#raw.pragma('locking_mode = EXCLUSIVE');
       this.#raw.pragma('journal_mode = WAL');
-      this.#raw.pragma('synchronous = FULL');
+      this.#raw.pragma(`synchronous = ${durability === 'strict' ? 'FULL' : 'NORMAL'}`);
       this.#prepareTables(format, schema);
     } catch (error) {
       this.#raw.close();

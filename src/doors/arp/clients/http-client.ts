@@ -20,13 +20,17 @@ export interface ServiceAddress {
   token?(): Promise<string | undefined>;
   /** Of one try, milliseconds. */
   readonly timeoutMs?: number;
+  /** An internal store: it may say `{"detail"}` instead of an ErrorEnvelope, and its status counts (contract arp §2). */
+  readonly isStore?: boolean;
 }
 
 export interface Call {
   /** From the base on, with everything encoded. */
   readonly path: string;
-  /** Of a 2xx answer that has a body. */
+  /** Of a 2xx answer that has a body; of NDJSON, of the list of its lines. */
   readonly schema: object;
+  /** How a 2xx answer is written. Default JSON. */
+  readonly form?: 'ndjson';
 }
 
 const TIMEOUT_MS = 10_000;
@@ -72,6 +76,22 @@ export async function post(service: ServiceAddress, call: PostCall): Promise<unk
   return repeatable ? again(send) : send();
 }
 
+/** A PUT, once: whoever replaces documents knows when to try again. @throws ArpError */
+export async function put(
+  service: ServiceAddress,
+  call: Call & { readonly body: unknown; readonly signal: AbortSignal },
+): Promise<unknown> {
+  return once(service, call, { method: 'PUT', body: JSON.stringify(call.body), signal: call.signal });
+}
+
+/** A GET, once. @throws ArpError */
+export async function getOnce(
+  service: ServiceAddress,
+  call: Call & { readonly signal: AbortSignal },
+): Promise<unknown> {
+  return once(service, call, { method: 'GET', signal: call.signal });
+}
+
 async function again(ask: () => Promise<unknown>): Promise<unknown> {
   for (const pauseMs of PAUSES_MS) {
     try {
@@ -85,14 +105,14 @@ async function again(ask: () => Promise<unknown>): Promise<unknown> {
 }
 
 interface Sent {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'PUT';
   readonly body?: string;
   readonly signal?: AbortSignal;
 }
 
 async function once(
   service: ServiceAddress,
-  { path, schema }: Call,
+  { path, schema, form }: Call,
   { method, body, signal }: Sent,
 ): Promise<unknown> {
   const token = await tokenFor(service);
@@ -120,14 +140,17 @@ async function once(
   }
   const { status, text } = answer;
   if (status === 204) return undefined;
-  const value = parsed(text);
-  if (status >= 200 && status < 300) {
+  const isGood = status >= 200 && status < 300;
+  const value = isGood && form === 'ndjson' ? parsedLines(text) : parsed(text);
+  if (isGood) {
     const [wrong] = await fieldErrors(schema, value, []);
     if (wrong === undefined) return value;
     throw unavailable(service, `its answer is wrong: ${wrong.loc.join('.')} ${wrong.msg}`, false);
   }
-  if ((await fieldErrors(ERROR_ENVELOPE, value)).length > 0)
+  if ((await fieldErrors(ERROR_ENVELOPE, value)).length > 0) {
+    if (service.isStore === true) throw storeSaid(service, status, value);
     throw unavailable(service, `it answered ${status}`, status >= 500);
+  }
   throw passedOn(value as ErrorEnvelope, status);
 }
 
@@ -156,6 +179,15 @@ function passedOn({ error }: ErrorEnvelope, status: number): ArpError {
   });
 }
 
+/** A failure in the manner of the stores of others. */
+function storeSaid({ name }: ServiceAddress, status: number, value: unknown): ArpError {
+  const { detail = `it answered ${status}` } = (value ?? {}) as { readonly detail?: unknown };
+  const message = typeof detail === 'string' ? detail : JSON.stringify(detail);
+  return new ArpError(status, `${name}_error`, message.slice(0, 1000), {
+    retryable: status >= 500 && status !== 507,
+  });
+}
+
 function unavailable({ name }: ServiceAddress, reason: string, retryable = true): ArpError {
   const code = `${name}_unavailable`;
   return new ArpError(502, code, `the ${name.replaceAll('_', ' ')} cannot be asked: ${reason}`, {
@@ -169,6 +201,14 @@ function parsed(text: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** Lines of JSON; some send them as one JSON text (D4). @returns undefined when a line cannot be read. */
+function parsedLines(text: string): readonly unknown[] | undefined {
+  const whole = text.startsWith('"') ? parsed(text) : text;
+  if (typeof whole !== 'string') return undefined;
+  const values = whole.split('\n').filter((line) => line !== '').map(parsed);
+  return values.includes(undefined) ? undefined : values;
 }
 
 /** What a person can act on. */

@@ -26,6 +26,9 @@ export interface NodeRecord {
   readonly isComposite: boolean;
   readonly input: NodeInput;
   readonly createdAtMs: number;
+  /** The event that made it, and the last one that changed what is shown of it. */
+  readonly createdSeq: number;
+  changedSeq: number;
   readonly children: string[];
   rounds: number;
   state: 'queued' | 'running' | EndState;
@@ -107,14 +110,15 @@ export function fold(view: RunView, { seq, atMs, event }: RecordedEvent): void {
   view.version = seq;
   switch (event.type) {
     case 'run_created':
-      return begin(view, event.spec, atMs);
+      return begin(view, event.spec, { seq, atMs });
     case 'nodes_added': {
       const parent = view.nodes.get(event.parent);
       if (parent === undefined) return;
       parent.rounds += 1;
+      parent.changedSeq = seq;
       for (const spec of event.nodes) {
         parent.children.push(spec.id);
-        add(view, spec, parent.id, atMs);
+        add(view, spec, parent.id, { seq, atMs });
       }
       return;
     }
@@ -122,6 +126,7 @@ export function fold(view: RunView, { seq, atMs, event }: RecordedEvent): void {
       const record = view.nodes.get(event.node);
       if (record === undefined || record.endedSeq !== undefined) return;
       record.startedAtMs ??= atMs;
+      record.changedSeq = seq;
       record.state = 'running';
       return;
     }
@@ -140,25 +145,31 @@ export function fold(view: RunView, { seq, atMs, event }: RecordedEvent): void {
       return end(view, view.rootId, { state: 'canceled', seq, atMs }, {});
     }
     case 'fact_recorded':
-      return take(view, event);
+      return take(view, seq, event);
     default:
       return;
   }
 }
 
-function begin(view: RunView, spec: RunSpec, atMs: number): void {
-  view.createdAtMs = atMs;
+function begin(view: RunView, spec: RunSpec, at: Instant): void {
+  view.createdAtMs = at.atMs;
   view.rootId = spec.root.id;
   const tenant = spec.labels['tenant'];
   view.tenant = typeof tenant === 'string' ? tenant : undefined;
   view.request = spec.document as unknown as RunView['request'];
   view.weight += JSON.stringify(spec.document ?? null).length;
-  add(view, spec.root, undefined, atMs);
+  add(view, spec.root, undefined, at);
+}
+
+/** When, by number and by clock. */
+interface Instant {
+  readonly seq: number;
+  readonly atMs: number;
 }
 
 const NODE_WEIGHT = 1000;
 
-function add(view: RunView, spec: NodeSpec, parent: string | undefined, atMs: number): void {
+function add(view: RunView, spec: NodeSpec, parent: string | undefined, { seq, atMs }: Instant): void {
   view.weight += NODE_WEIGHT + JSON.stringify(spec.input ?? null).length;
   view.nodes.set(spec.id, {
     id: spec.id,
@@ -166,16 +177,16 @@ function add(view: RunView, spec: NodeSpec, parent: string | undefined, atMs: nu
     isComposite: spec.kind === 'composite',
     input: spec.input as unknown as NodeInput,
     createdAtMs: atMs,
+    createdSeq: seq,
+    changedSeq: seq,
     children: [],
     rounds: 0,
     state: 'queued',
   });
 }
 
-interface Ending {
+interface Ending extends Instant {
   readonly state: EndState;
-  readonly seq: number;
-  readonly atMs: number;
 }
 
 /** As the model has it: what is below a composite that ended is canceled. */
@@ -208,11 +219,17 @@ function close(record: NodeRecord, { state, seq, atMs }: Ending): void {
   record.state = state;
   record.endedAtMs = atMs;
   record.endedSeq = seq;
+  record.changedSeq = seq;
 }
 
-function take(view: RunView, { name, node, data }: Extract<RunEvent, { type: 'fact_recorded' }>): void {
+function take(
+  view: RunView,
+  seq: number,
+  { name, node, data }: Extract<RunEvent, { type: 'fact_recorded' }>,
+): void {
   const record = view.nodes.get(node ?? '');
   if (record === undefined) return;
+  if ([BINDING_FACT, EVALUATION_FACT, RECOVERY_FACT].includes(name)) record.changedSeq = seq;
   if (name === BINDING_FACT) record.binding = data as unknown as BindingFact;
   if (name === RECOVERY_FACT) record.recovered = data as unknown as RecoveryFact;
   if (name !== EVALUATION_FACT) return;
