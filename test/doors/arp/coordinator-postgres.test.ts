@@ -2,6 +2,7 @@
 import { expect } from 'vitest';
 import { describePostgres } from '../../store/postgres/rig.ts';
 import { eventsIn, openCoordinator, type Opened } from './coordinator-rig.ts';
+import { expectSame, openMirror, others, upToDate } from './mirror-rig.ts';
 import { test, type Stack } from './support.ts';
 
 describePostgres('coordinators on PostgreSQL', (server) => {
@@ -34,5 +35,26 @@ describePostgres('coordinators on PostgreSQL', (server) => {
     expect(events).toEqual(await b.events(`/v1/runs/${runId}/events`));
     expect(events.at(-1)?.type).toBe('run_completed');
     expect((await a.complete(rootId, { state: 'failed' })).status).toBe(409);
+  });
+
+  test('both mirror what either does, and nothing is there twice', async ({ stack }) => {
+    const [a, b] = await two(stack);
+    const services = await others(stack);
+    const mirrors = [
+      openMirror(stack, a, services, stack.path('a.sqlite')),
+      openMirror(stack, b, services, stack.path('b.sqlite')),
+    ];
+    const runs = await Promise.all(
+      [a, b, a, b].map(async (c, at) => {
+        const { runId, rootId } = await c.composite();
+        const other = at % 2 === 0 ? b : a;
+        await Promise.all([c.create(runId, rootId, {}, {}), other.create(runId, rootId, {})]);
+        await other.complete(rootId, { state: 'succeeded' });
+        return runId;
+      }),
+    );
+    for (const mirror of mirrors) await upToDate(a, mirror);
+    for (const runId of runs) await expectSame(a, services, runId);
+    expect(mirrors.flatMap(({ notes }) => notes)).toEqual([]);
   });
 });

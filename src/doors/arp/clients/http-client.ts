@@ -207,7 +207,10 @@ function parsed(text: string): unknown {
 function parsedLines(text: string): readonly unknown[] | undefined {
   const whole = text.startsWith('"') ? parsed(text) : text;
   if (typeof whole !== 'string') return undefined;
-  const values = whole.split('\n').filter((line) => line !== '').map(parsed);
+  const values = whole
+    .split('\n')
+    .filter((line) => line !== '')
+    .map(parsed);
   return values.includes(undefined) ? undefined : values;
 }
 

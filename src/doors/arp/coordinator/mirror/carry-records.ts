@@ -30,7 +30,7 @@ export async function carryRecords(
   if (from >= version) return;
   await carryRun(view, from, client, reach);
   // Each is written as it is by then, which may be newer than `version`: never older.
-  for (const record of [...view.nodes.values()]) {
+  for (const record of view.nodes.values()) {
     const { createdSeq, changedSeq } = record;
     if (changedSeq <= from) continue;
     const document = (): InternalNodeRun => wireNodeRun(view, record, KEYS);
@@ -58,7 +58,11 @@ async function carryRun(view: RunView, from: number, client: RunStoreClient, rea
   });
 }
 
-async function unless(status: number, work: () => Promise<void>, otherwise: () => Promise<void>): Promise<void> {
+async function unless(
+  status: number,
+  work: () => Promise<void>,
+  otherwise: () => Promise<void>,
+): Promise<void> {
   try {
     return await work();
   } catch (error) {

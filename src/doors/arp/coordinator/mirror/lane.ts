@@ -118,7 +118,10 @@ export class Lane {
         const { status, wireCode, message } = error;
         if (status !== ABSENT) {
           await park(runId, message);
-          this.#tell(`${status} ${wireCode}`, `the ${words(target)} refuses run ${runId}, which is parked: ${message}`);
+          this.#tell(
+            `${status} ${wireCode}`,
+            `the ${words(target)} refuses run ${runId}, which is parked: ${message}`,
+          );
           return;
         }
         this.#isAway(message); // it has no place for what is new: the address is wrong

@@ -115,7 +115,8 @@ export class Mirror {
       clock: engine.clock,
       note,
       carry: async (runId, reach) => {
-        await carry(runId, reach);
+        const head = await engine.store.head(runId);
+        if (head !== undefined && !this.#isParked(target, head)) await carry(runId, reach);
         if (lane.takesMore()) this.#scan();
       },
       park: (runId, reason) => this.#park(target, runId, reason),
@@ -142,12 +143,16 @@ export class Mirror {
 
   #offer(head: RunHead): void {
     if (head.queue !== QUEUE && head.queue !== IDLE_QUEUE) return;
-    const { positions, engine, parkMs = PARK_MS } = this.#parts;
     for (const [target, lane] of this.#lanes) {
-      const { version, parkedMs } = positions.get(target, head);
-      const isParked = parkedMs !== null && engine.clock.nowMs() - parkedMs < parkMs;
-      if (version < head.version && !isParked) lane.offer(head.id);
+      const { version } = this.#parts.positions.get(target, head);
+      if (version < head.version && !this.#isParked(target, head)) lane.offer(head.id);
     }
+  }
+
+  #isParked(target: TargetName, run: RunKey): boolean {
+    const { positions, engine, parkMs = PARK_MS } = this.#parts;
+    const { parkedMs } = positions.get(target, run);
+    return parkedMs !== null && engine.clock.nowMs() - parkedMs < parkMs;
   }
 
   #scan(): void {
@@ -221,8 +226,12 @@ function sentence({
 }: LaneStanding & { readonly target: TargetName; readonly parked: number }): string {
   const since = sinceMs === undefined ? '' : ` since ${new Date(sinceMs).toISOString()}`;
   const parts = [
-    ...(behind > 0 ? [`${isMore ? 'more than ' : ''}${behind} runs are behind${since}`] : []),
-    ...(parked > 0 ? [`${parked} are refused`] : []),
+    ...(behind > 0 ? [`${isMore ? 'more than ' : ''}${counted(behind)} behind${since}`] : []),
+    ...(parked > 0 ? [`${counted(parked)} refused`] : []),
   ];
   return `${target}: ${parts.join(', ')}`;
+}
+
+function counted(runs: number): string {
+  return runs === 1 ? '1 run is' : `${runs} runs are`;
 }
