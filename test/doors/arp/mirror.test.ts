@@ -49,6 +49,21 @@ describe('what is mirrored', () => {
     await c.expectSame(runId);
   });
 
+  test('a record follows every change of it', async ({ stack }) => {
+    const c = await openMirrored(stack);
+    const { runId, rootId } = await c.composite();
+    await c.upToDate();
+    await c.create(runId, rootId, {}); // a round of the parent
+    await c.upToDate();
+    await c.expectSame(runId);
+    await c.send('POST', `/v1/node-runs/${rootId}:evaluation`, { evaluation_result: { status: 'unknown' } });
+    await c.upToDate();
+    await c.expectSame(runId);
+    await c.complete(rootId, { state: 'failed' }); // takes the child along
+    await c.upToDate();
+    await c.expectSame(runId);
+  });
+
   test('D2 records carry the six keys without a dot, whatever clients are shown', async ({ stack }) => {
     const c = await openMirrored(stack, { extensionKeys: 'namespaced' });
     const { json } = await c.start({ constraints: { budgets: { max_steps: 5 } } });
@@ -57,8 +72,10 @@ describe('what is mirrored', () => {
     expect(run.extensions).toEqual({ constraints: { budgets: { max_steps: 5 } } });
   });
 
-  test('dispatched work, denied runs, and nothing of another door', async ({ stack }) => {
-    const dispatching = await openDispatching(stack, { atomic: new PlayedAtomic() });
+  test('dispatched work while it runs and afterwards, and nothing of another door', async ({ stack }) => {
+    const gate = Promise.withResolvers<object>();
+    const atomic = new PlayedAtomic(() => gate.promise);
+    const dispatching = await openDispatching(stack, { atomic });
     const { engine } = dispatching;
     await engine.execute('job', {
       type: 'create',
@@ -78,6 +95,10 @@ describe('what is mirrored', () => {
     const services = await others(stack);
     const one = openMirror(stack, dispatching, services);
     const { run_id: runId } = (await dispatching.start()).json;
+    await until(() => (atomic.asked.length > 0 ? true : undefined));
+    await upToDate(dispatching, one);
+    await expectSame(dispatching, services, runId); // running, and bound
+    gate.resolve({ outputs: { done: true } });
     await dispatching.end(runId);
     await upToDate(dispatching, one);
     await expectSame(dispatching, services, runId);

@@ -98,7 +98,7 @@ export class Mirror {
           behind,
           parked,
           ...(sinceMs === undefined ? {} : { since: new Date(sinceMs).toISOString() }),
-          ...(away === undefined ? {} : { away }),
+          ...(away === undefined ? {} : { away: true }), // why is for the log: anybody may ask here
           ...(isMore ? { more: true } : {}),
         },
       ]),
