@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { expect } from 'vitest';
 import { eventStreamClient } from '../../../src/doors/arp/clients/event-stream-client.ts';
 import { runStoreClient } from '../../../src/doors/arp/clients/run-store-client.ts';
-import { Mirror } from '../../../src/doors/arp/coordinator/mirror/mirror.ts';
+import { Mirror, type MirrorParts } from '../../../src/doors/arp/coordinator/mirror/mirror.ts';
 import { Positions } from '../../../src/doors/arp/coordinator/mirror/positions.ts';
 import { until } from './assembly.ts';
 import { eventsIn, openCoordinator, type CoordinatorChoices, type Opened } from './coordinator-rig.ts';
@@ -99,6 +99,7 @@ export function openMirror(
   { engine, coordinator }: Pick<Opened, 'engine' | 'coordinator'>,
   { toRunStore, toEventStream }: Pick<Others, 'toRunStore' | 'toEventStream'>,
   file = stack.path('arp-mirror.sqlite'),
+  more: Partial<MirrorParts> = {},
 ): OneMirror {
   const notes: string[] = [];
   const positions = new Positions(file);
@@ -110,6 +111,7 @@ export function openMirror(
     eventStream: eventStreamClient({ baseUrl: toEventStream.url }),
     note: (text) => void notes.push(text),
     pausesMs: { first: 5, cap: 20 },
+    ...more,
   });
   mirror.start();
   let stopped: Promise<void> | undefined;
@@ -139,7 +141,8 @@ export async function openMirrored(stack: Stack, choices: CoordinatorChoices = {
 
 export async function upToDate({ engine }: Pick<Opened, 'engine'>, { positions }: OneMirror): Promise<void> {
   await until(async () => {
-    const { runs } = await engine.store.list({ limit: 500 });
+    const { runs, next } = await engine.store.list({ limit: 500 });
+    if (next !== undefined) throw new Error('a test has more runs than are looked at');
     const isThere = runs
       .filter(({ queue }) => queue.startsWith('arp'))
       .every((head) =>

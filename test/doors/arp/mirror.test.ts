@@ -194,6 +194,40 @@ describe('at least once, and then once', () => {
     for (const run of [first, second, runId]) await c.expectSame(run);
   });
 
+  test('catches up with more runs than it keeps in mind, and than a page holds', async ({ stack }) => {
+    const c = await openMirrored(stack);
+    await c.stop();
+    const ids = Array.from({ length: 210 }, (_, at) => `run-${at}`);
+    await Promise.all(ids.map((run_id) => c.start({ run_id })));
+    c.toRunStore.fate = () => 'drop';
+    const next = openMirror(stack, c, c, ':memory:', { pendingMax: 150 });
+    await until(() => next.mirror.health().message?.startsWith('run_store: more than 15') || undefined);
+    c.toRunStore.fate = () => 'pass';
+    await upToDate(c, next);
+    for (const id of ['run-0', 'run-209']) await c.expectSame(id);
+    expect(next.mirror.health().details?.['run_store']).toEqual({ behind: 0, parked: 0 });
+  });
+
+  test('an answer that is lost between two batches of one run', async ({ stack }) => {
+    const c = await openMirrored(stack);
+    await c.stop();
+    const { runId, rootId } = await c.composite();
+    const binding = { subtask_id: 'S', chosen_node_type_ref: ECHO, candidate_set_id: 'x'.repeat(500) };
+    await c.create(runId, rootId, ...Array.from({ length: 150 }, () => ({ binding_decision: binding })));
+    let batches = 0;
+    c.toEventStream.fate = (asked) => {
+      if (asked === 'POST /v1/run-events') batches += 1;
+      return batches === 2 ? 'lose' : 'pass';
+    };
+    const next = openMirror(stack, c, c);
+    await until(() => (next.notes.length > 0 ? true : undefined));
+    await next.stop();
+    const last = openMirror(stack, c, c);
+    await upToDate(c, last);
+    await c.expectSame(runId);
+    expect(batches).toBeGreaterThan(3);
+  });
+
   test('without its positions it repeats all of it, and nothing is there twice', async ({ stack }) => {
     const c = await openMirrored(stack);
     const runId = await eventfulRun(c);

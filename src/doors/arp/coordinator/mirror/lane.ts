@@ -16,7 +16,11 @@ export interface LaneParts {
   carry(runId: string, reach: Reach): Promise<void>;
   /** The service does not want it. */
   park(runId: string, reason: string): Promise<void>;
+  /** There is room for runs that were offered in vain. */
+  hasRoom(): void;
   note(text: string): void;
+  /** Runs that are kept in mind. Default 10,000. */
+  readonly pendingMax?: number;
   /** Pauses while the service is away, milliseconds. Default 250, doubled up to 5000. */
   readonly pausesMs?: { readonly first: number; readonly cap: number };
 }
@@ -57,7 +61,7 @@ export class Lane {
   /** Never waits. Beyond what is kept in mind it only remembers that there is more. */
   offer(runId: string): void {
     if (this.#stop.signal.aborted || this.#pending.has(runId)) return;
-    if (this.#pending.size >= PENDING_MAX) {
+    if (this.#pending.size >= this.#pendingMax) {
       this.#isMore = true;
       return;
     }
@@ -77,13 +81,6 @@ export class Lane {
     };
   }
 
-  /** Whether runs were left out that there is room for now; asking takes note of it. */
-  takesMore(): boolean {
-    if (!this.#isMore || this.#pending.size > PENDING_MAX / 2) return false;
-    this.#isMore = false;
-    return true;
-  }
-
   /** What is under way is left where it is. */
   async stop(): Promise<void> {
     this.#stop.abort();
@@ -99,6 +96,9 @@ export class Lane {
       const work = this.#carry(runId).finally(() => {
         this.#busy.delete(runId);
         this.#pump();
+        if (!this.#isMore || this.#pending.size > this.#pendingMax / 2) return;
+        this.#isMore = false;
+        this.#parts.hasRoom();
       });
       this.#busy.set(runId, { sinceMs, work });
     }
@@ -153,6 +153,10 @@ export class Lane {
       }
       await clock.sleep(pauseMs, signal);
     }
+  }
+
+  get #pendingMax(): number {
+    return this.#parts.pendingMax ?? PENDING_MAX;
   }
 
   get #pauses(): { readonly first: number; readonly cap: number } {

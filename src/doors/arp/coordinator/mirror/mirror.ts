@@ -26,6 +26,7 @@ export interface MirrorParts {
   readonly eventStream?: EventStreamClient;
   note(text: string): void;
   readonly pausesMs?: LaneParts['pausesMs'];
+  readonly pendingMax?: LaneParts['pendingMax'];
   /** After which a parked run is tried again, milliseconds. Default ten minutes. */
   readonly parkMs?: number;
 }
@@ -109,7 +110,7 @@ export class Mirror {
   }
 
   #add(target: TargetName, carry: (runId: string, reach: Reach) => Promise<void>): void {
-    const { engine, note, pausesMs } = this.#parts;
+    const { engine, note, pausesMs, pendingMax } = this.#parts;
     const lane = new Lane({
       target,
       clock: engine.clock,
@@ -117,10 +118,11 @@ export class Mirror {
       carry: async (runId, reach) => {
         const head = await engine.store.head(runId);
         if (head !== undefined && !this.#isParked(target, head)) await carry(runId, reach);
-        if (lane.takesMore()) this.#scan();
       },
+      hasRoom: () => this.#scan(),
       park: (runId, reason) => this.#park(target, runId, reason),
       ...(pausesMs === undefined ? {} : { pausesMs }),
+      ...(pendingMax === undefined ? {} : { pendingMax }),
     });
     this.#lanes.set(target, lane);
   }
