@@ -53,9 +53,11 @@ export class Mirror {
     this.#parts = parts;
     const { runStore, eventStream } = parts;
     if (runStore !== undefined)
-      this.#add('run_store', (runId, reach) =>
-        carryRecords({ ...parts, client: runStore }, runId, reach).then(() => this.#recordsAreThere(runId)),
-      );
+      this.#add('run_store', async (runId, reach) => {
+        await carryRecords({ ...parts, client: runStore }, runId, reach);
+        this.#recordsAreThere(runId);
+        await this.#offerIfBehind(runId);
+      });
     if (eventStream !== undefined)
       this.#add('event_stream', (runId, reach) =>
         carryEvents({ ...parts, client: eventStream, upTo: (run) => this.#upTo(run) }, runId, reach),
@@ -201,6 +203,13 @@ export class Mirror {
 
   #recordsAreThere(runId: string): void {
     this.#lanes.get('event_stream')?.offer(runId);
+  }
+
+  /** Another process that shares the positions may have written newer records, and been overwritten by ours. */
+  async #offerIfBehind(runId: string): Promise<void> {
+    const head = await this.#parts.engine.store.head(runId);
+    if (head !== undefined && this.#parts.positions.get('run_store', head).version < head.version)
+      this.#lanes.get('run_store')?.offer(runId);
   }
 
   /** Events do not overtake records, unless these are not wanted. */
