@@ -3,6 +3,7 @@ import { realpathSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { CommandSpec, FlagSpec } from '../src/cli/command.ts';
 import { COMMANDS } from '../src/cli/commands/index.ts';
+import { argumentText } from '../src/cli/help.ts';
 
 const PAGE = new URL('../docs/commands.md', import.meta.url);
 
@@ -43,12 +44,12 @@ function section({ path, intent, args, rest, flags, examples }: CommandSpec): st
   const usage = [
     'reeve',
     name,
-    ...args.map((arg) => (arg.required ? `<${arg.name}>` : `[${arg.name}]`)),
+    ...args.map(argumentText),
     ...(Object.keys(flags).length > 0 ? ['[flags]'] : []),
     ...(rest === undefined ? [] : [`-- ${rest.name}...`]),
   ].join(' ');
   const rows = [
-    ...args.map((arg) => [arg.required ? `<${arg.name}>` : `[${arg.name}]`, arg.help]),
+    ...args.map((arg) => [argumentText(arg), arg.help]),
     ...(rest === undefined ? [] : [[`-- ${rest.name}...`, rest.help]]),
     ...Object.entries(flags).map(([flag, spec]) => [
       flagText(flag, spec),

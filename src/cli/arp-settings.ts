@@ -2,7 +2,7 @@
 import type { Authenticate, RouteGroup } from '../doors/http.ts';
 import { baseUrlOf, type ServiceAddress } from '../doors/arp/clients/http-client.ts';
 import { ReeveError } from '../model/errors.ts';
-import type { AuthSettings } from '../policy/auth/settings.ts';
+import type { AuthSettings, CallerSettings } from '../policy/auth/settings.ts';
 import type { TokenSource } from '../policy/auth/token-source.ts';
 import type { CliContext } from './command.ts';
 import { serviceToken } from './service-token.ts';
@@ -43,6 +43,7 @@ const AUDIENCES = {
   PDP: 'arp-jarvis-pdp',
   RUN_COORDINATOR: 'arp-run-coordinator',
   RUN_STORE: 'arp-jarvis-runstore',
+  RUN_GATEWAY: 'arp-run-gateway',
   SELECTION: 'arp-jarvis-selection',
 } as const;
 export type Callee = keyof typeof AUDIENCES;
@@ -80,7 +81,7 @@ async function tokensFor(
   return () => source.own({ audience });
 }
 
-export async function tokenSource(ctx: CliContext, auth: AuthSettings): Promise<TokenSource> {
+export async function tokenSource(ctx: CliContext, auth: CallerSettings): Promise<TokenSource> {
   const { clientSettings } = await import('../policy/auth/client-settings.ts');
   const { TokenSource } = await import('../policy/auth/token-source.ts');
   return new TokenSource(clientSettings(ctx.env, auth, true), () => Date.now());

@@ -49,6 +49,8 @@ export interface FlagSpec {
 export interface ArgumentSpec {
   readonly name: string;
   readonly required: boolean;
+  /** Only the last one: it takes all words that are left. */
+  readonly repeated?: true;
   readonly help: string;
 }
 

@@ -1,4 +1,4 @@
-import type { CommandSpec } from './command.ts';
+import type { ArgumentSpec, CommandSpec } from './command.ts';
 
 const INTRO: Record<'reeve' | 'wrkr', string> = {
   reeve: 'Reeve runs agent work durably, governs it while it runs, and proves afterwards what happened.',
@@ -35,7 +35,7 @@ export function commandText(program: string, command: CommandSpec): string {
   const usage = [
     program,
     ...path,
-    ...args.map(({ name, required }) => (required ? `<${name}>` : `[${name}]`)),
+    ...args.map(argumentText),
     ...(Object.keys(flags).length > 0 ? ['[flags]'] : []),
     ...(rest === undefined ? [] : [`-- ${rest.name}...`]),
   ].join(' ');
@@ -61,4 +61,9 @@ export function commandText(program: string, command: CommandSpec): string {
       : []),
     '',
   ].join('\n');
+}
+
+/** Such as `<job>`, `[step]`, `<file>...`. */
+export function argumentText({ name, required, repeated }: ArgumentSpec): string {
+  return `${required ? `<${name}>` : `[${name}]`}${repeated === true ? '...' : ''}`;
 }

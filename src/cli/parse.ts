@@ -140,7 +140,7 @@ function checkArity(
   const name = command.path.join(' ');
   const missing = command.args.slice(args.length).find(({ required }) => required);
   if (missing !== undefined) throw usage(`${name} needs <${missing.name}>`, { argument: missing.name });
-  if (args.length > command.args.length) {
+  if (args.length > command.args.length && command.args.at(-1)?.repeated !== true) {
     throw usage(`${name} takes ${command.args.length} argument(s), got ${args.length}`, {
       unexpected: args[command.args.length],
     });

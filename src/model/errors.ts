@@ -137,6 +137,30 @@ export const ERRORS = {
     retry: true,
     hint: 'Look at the details: check client id, secret and audience, or whether the token endpoint can be reached.',
   },
+  E_SERVICE_UNAVAILABLE: {
+    status: 502,
+    exit: 1,
+    retry: true,
+    hint: 'Start the service that is named, or say where it is: --url, or the variable that the command names.',
+  },
+  E_SERVICE_REFUSED: {
+    status: 422,
+    exit: 1,
+    retry: false,
+    hint: "The code and message are the service's own and say why; the details hold what it told.",
+  },
+  E_RUN_FAILED: {
+    status: 422,
+    exit: 1,
+    retry: false,
+    hint: 'Look at runs tree for the NodeRun that failed, correct the cause, and start another run.',
+  },
+  E_RUN_CANCELED: {
+    status: 409,
+    exit: 1,
+    retry: false,
+    hint: 'Somebody ended the run before it was done; start another one if it is still wanted.',
+  },
   E_SERVER_STOPPING: {
     status: 503,
     exit: 1,

@@ -7,7 +7,11 @@ import type { CommandHandler, Flags } from '../command.ts';
 import type { CliContext } from '../command.ts';
 import { escapeControls } from '../output.ts';
 
-export const doctor: CommandHandler = async (ctx, { flags }) => {
+export const doctor: CommandHandler = async (ctx, input) => {
+  const { flags } = input;
+  if (flags.on('stack')) return (await import('./doctor-stack.ts')).doctorStack(ctx, input);
+  if (flags.text('url') !== undefined)
+    throw new ReeveError('E_INVALID_INPUT_SCHEMA', '--url needs --stack', { flag: '--url' });
   const report = await examine({
     nowMs: Date.now(),
     production: flags.on('production-readiness'),

@@ -7,6 +7,7 @@ import { DECISION_COMMANDS } from './table/decisions.ts';
 import { EVIDENCE_COMMANDS } from './table/evidence.ts';
 import { JOB_COMMANDS } from './table/jobs.ts';
 import { PROGRAM_COMMANDS } from './table/program.ts';
+import { RUN_COMMANDS } from './table/runs.ts';
 import { SERVE_COMMANDS } from './table/serve.ts';
 import { SIGNING_COMMANDS } from './table/signing.ts';
 import { STORE_COMMANDS } from './table/store.ts';
@@ -22,6 +23,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   ...STORY_COMMANDS,
   ...SIGNING_COMMANDS,
   ...ARP_COMMANDS,
+  ...RUN_COMMANDS,
   ...STORE_COMMANDS,
   ...COPY_COMMANDS,
   ...PROGRAM_COMMANDS,

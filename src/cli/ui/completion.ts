@@ -36,7 +36,7 @@ export function completionScript(shell: Shell, program: string, commands: readon
 function argumentKind(name: string): Kind {
   if (name === 'job') return '@jobs';
   if (name === 'shell') return { words: SHELLS };
-  return name === 'spec' || name === 'path' ? '@files' : '@any';
+  return name === 'spec' || name === 'path' || name === 'file' ? '@files' : '@any';
 }
 
 /** Undefined for a switch, which takes no value. */

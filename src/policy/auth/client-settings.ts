@@ -1,6 +1,6 @@
 /** As whom tokens for other services are asked for, from the variables `ARP_AUTH_…` (contract arp §5.2). */
 import type { Variables } from '../key-source.ts';
-import type { AuthSettings } from './settings.ts';
+import type { CallerSettings } from './settings.ts';
 import { missing, numberOf, textOf, urlOf } from './variables.ts';
 
 export interface ClientSettings {
@@ -23,7 +23,7 @@ export const CLIENT_SECRET_VARIABLE = 'ARP_AUTH_CLIENT_SECRET';
  */
 export function clientSettings(
   env: Variables,
-  auth: Pick<AuthSettings, 'audience' | 'issuer' | 'mode'>,
+  auth: CallerSettings,
   required: boolean,
 ): ClientSettings | undefined {
   if (auth.mode === 'disabled') return undefined;

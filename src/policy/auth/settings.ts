@@ -4,12 +4,16 @@ import { listOf, missing, numberOf, refusal, textOf, urlOf } from './variables.t
 
 export type AuthMode = 'required' | 'optional' | 'disabled';
 
-export interface AuthSettings {
+/** As much as whoever only asks others has to know. */
+export interface CallerSettings {
   readonly mode: AuthMode;
   /** Undefined: tokens of any issuer, as long as the keys fit. */
   readonly issuer: string | undefined;
   /** Undefined: tokens for any service. */
   readonly audience: string | undefined;
+}
+
+export interface AuthSettings extends CallerSettings {
   /** Where the issuer's keys are found; undefined when nothing is checked. */
   readonly keys: KeyLocation | undefined;
   readonly algorithms: readonly string[];
@@ -58,11 +62,7 @@ const NAMES = new Set(
 /** @throws ReeveError E_INVALID_INPUT_SCHEMA, naming the variable, its value and what is accepted. */
 export function authSettings(env: Variables): AuthSettings {
   const profile = profileOf(env);
-  const mode = modeOf(env) ?? (profile === 'dev-insecure' ? 'disabled' : 'required');
-  const issuer =
-    textOf(env, 'ARP_AUTH_ISSUER') ??
-    (!isConfigured(env) || profile === 'dev-secure-keycloak' ? DEV_ISSUER : undefined);
-  const audience = textOf(env, 'ARP_AUTH_AUDIENCE') ?? textOf(env, 'ARP_AUTH_SERVICE_ID');
+  const { mode, issuer, audience } = callerSettings(env);
   if (mode !== 'disabled' && profile === 'dev-secure-keycloak' && audience === undefined)
     throw missing(
       'ARP_AUTH_AUDIENCE',
@@ -80,6 +80,18 @@ export function authSettings(env: Variables): AuthSettings {
     devSubject: textOf(env, 'ARP_AUTH_DEV_SUBJECT') ?? 'dev',
     anonymousSubject: textOf(env, 'ARP_AUTH_ANONYMOUS_SUBJECT') ?? 'anonymous',
     warnings: [...unknownNames(env), ...(mode === 'disabled' ? [] : uncheckedClaims(issuer, audience))],
+  };
+}
+
+/** The same for a client, which checks no tokens. @throws ReeveError E_INVALID_INPUT_SCHEMA, as above */
+export function callerSettings(env: Variables): CallerSettings {
+  const profile = profileOf(env);
+  return {
+    mode: modeOf(env) ?? (profile === 'dev-insecure' ? 'disabled' : 'required'),
+    issuer:
+      textOf(env, 'ARP_AUTH_ISSUER') ??
+      (!isConfigured(env) || profile === 'dev-secure-keycloak' ? DEV_ISSUER : undefined),
+    audience: textOf(env, 'ARP_AUTH_AUDIENCE') ?? textOf(env, 'ARP_AUTH_SERVICE_ID'),
   };
 }
 

@@ -6,10 +6,21 @@ export const PROGRAM_COMMANDS: readonly CommandSpec[] = [
   {
     path: ['doctor'],
     summary: 'Check that everything is in place',
-    intent: 'looks at the store, the output directory and the configuration, and changes nothing',
+    intent:
+      'looks at the store, the output directory and the configuration, or asks the services of ARP, and changes nothing',
     args: [],
-    flags: { 'production-readiness': { kind: 'switch', help: 'Check what production needs' }, ...serveFlags },
-    examples: ['doctor', 'doctor --production-readiness'],
+    flags: {
+      'production-readiness': { kind: 'switch', help: 'Check what production needs' },
+      stack: { kind: 'switch', help: 'Ask the services of ARP that the environment names instead' },
+      url: { kind: 'text', value: 'url', help: 'With --stack: ask those of a stack in one process' },
+      ...serveFlags,
+    },
+    examples: [
+      'doctor',
+      'doctor --production-readiness',
+      'doctor --stack',
+      'doctor --stack --url http://127.0.0.1:8080',
+    ],
     load: async () => (await import('../doctor.ts')).doctor,
   },
   {

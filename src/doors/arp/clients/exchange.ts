@@ -5,11 +5,15 @@
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as TlsAgent, request as httpsRequest } from 'node:https';
 
-export interface Exchange {
+export interface Sent {
   readonly method: 'GET' | 'POST' | 'PUT';
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** Aborts the call, also while its answer is read. */
   readonly signal: AbortSignal;
+}
+
+export interface Exchange extends Sent {
   /** Of the answer, bytes. */
   readonly bytesMax: number;
 }
@@ -25,9 +29,26 @@ const plain = new Agent({ keepAlive: true });
 const secure = new TlsAgent({ keepAlive: true });
 
 /** @throws RangeError for an answer that is too large; what the connection throws; the signal's reason */
-export async function exchange(url: string, { body, bytesMax, ...sent }: Exchange): Promise<Answered> {
+export async function exchange(url: string, { bytesMax, ...sent }: Exchange): Promise<Answered> {
+  const answer = await begin(url, sent);
+  const pieces: Buffer[] = [];
+  let size = 0;
+  try {
+    for await (const piece of answer as AsyncIterable<Buffer>) {
+      size += piece.length;
+      if (size > bytesMax) throw new RangeError(`its answer is larger than ${bytesMax} bytes`);
+      pieces.push(piece);
+    }
+  } catch (error) {
+    throw sent.signal.aborted ? sent.signal.reason : error;
+  }
+  return { status: answer.statusCode ?? 0, text: Buffer.concat(pieces).toString() };
+}
+
+/** An answer whose body is still to come. @throws what the connection throws; the signal's reason */
+export function begin(url: string, { body, ...sent }: Sent): Promise<IncomingMessage> {
   const isSecure = url.startsWith('https:');
-  const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+  return new Promise<IncomingMessage>((resolve, reject) => {
     const send = isSecure ? httpsRequest : httpRequest;
     const asked = send(url, {
       ...sent,
@@ -42,16 +63,4 @@ export async function exchange(url: string, { body, bytesMax, ...sent }: Exchang
     asked.on('response', resolve);
     asked.end(body);
   });
-  const pieces: Buffer[] = [];
-  let size = 0;
-  try {
-    for await (const piece of answer as AsyncIterable<Buffer>) {
-      size += piece.length;
-      if (size > bytesMax) throw new RangeError(`its answer is larger than ${bytesMax} bytes`);
-      pieces.push(piece);
-    }
-  } catch (error) {
-    throw sent.signal.aborted ? sent.signal.reason : error;
-  }
-  return { status: answer.statusCode ?? 0, text: Buffer.concat(pieces).toString() };
 }

@@ -5,11 +5,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ReeveError } from '../../../model/errors.ts';
 import { outgoingCall } from '../../../telemetry/request-context.ts';
-import { TokenFailure } from '../../../policy/auth/token-source.ts';
-import { ERROR_ENVELOPE, type ErrorEnvelope } from '../wire/common.ts';
 import { ArpError } from '../wire/errors.ts';
 import { fieldErrors } from '../wire/validate.ts';
 import { exchange, type Answered } from './exchange.ts';
+import { failureIn, parsed, reasonOf, tokenFor, unavailable } from './failures.ts';
 
 export interface ServiceAddress {
   /** Of the service, in codes: `node_registry`. */
@@ -147,60 +146,7 @@ async function once(
     if (wrong === undefined) return value;
     throw unavailable(service, `its answer is wrong: ${wrong.loc.join('.')} ${wrong.msg}`, false);
   }
-  if ((await fieldErrors(ERROR_ENVELOPE, value)).length > 0) {
-    if (service.isStore === true) throw storeSaid(service, status, value);
-    throw unavailable(service, `it answered ${status}`, status >= 500);
-  }
-  throw passedOn(value as ErrorEnvelope, status);
-}
-
-async function tokenFor(service: ServiceAddress): Promise<string | undefined> {
-  try {
-    return await service.token?.();
-  } catch (error) {
-    if (!(error instanceof TokenFailure)) throw error;
-    const { status, reason, message } = error;
-    throw new ArpError(status, reason, message, { retryable: status >= 500 });
-  }
-}
-
-function passedOn({ error }: ErrorEnvelope, status: number): ArpError {
-  const {
-    code,
-    message,
-    details,
-    retryable = status === 502 || status === 503 || status === 504,
-    cause,
-  } = error;
-  return new ArpError(status, code, message, {
-    retryable,
-    ...(details === undefined ? {} : { details }),
-    ...(cause === undefined ? {} : { behind: cause }),
-  });
-}
-
-/** A failure in the manner of the stores of others. */
-function storeSaid({ name }: ServiceAddress, status: number, value: unknown): ArpError {
-  const { detail = `it answered ${status}` } = (value ?? {}) as { readonly detail?: unknown };
-  const message = typeof detail === 'string' ? detail : JSON.stringify(detail);
-  return new ArpError(status, `${name}_error`, message.slice(0, 1000), {
-    retryable: status >= 500 && status !== 507,
-  });
-}
-
-function unavailable({ name }: ServiceAddress, reason: string, retryable = true): ArpError {
-  const code = `${name}_unavailable`;
-  return new ArpError(502, code, `the ${name.replaceAll('_', ' ')} cannot be asked: ${reason}`, {
-    retryable,
-  });
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+  throw await failureIn(service, answer);
 }
 
 /** Lines of JSON; some send them as one JSON text (D4). @returns undefined when a line cannot be read. */
@@ -212,12 +158,4 @@ function parsedLines(text: string): readonly unknown[] | undefined {
     .filter((line) => line !== '')
     .map(parsed);
   return values.includes(undefined) ? undefined : values;
-}
-
-/** What a person can act on. */
-function reasonOf(error: unknown): string {
-  if (error instanceof RangeError) return error.message;
-  if ((error as Error).name === 'TimeoutError') return 'it did not answer in time';
-  const { code } = error as NodeJS.ErrnoException;
-  return typeof code === 'string' ? code : 'the connection failed';
 }

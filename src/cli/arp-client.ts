@@ -1,0 +1,184 @@
+/** Services of ARP as our commands ask them: where they are, with which token, and how their failures are told. */
+import { resolve } from 'node:path';
+import { Unavailable } from '../doors/arp/clients/failures.ts';
+import { baseUrlOf, type ServiceAddress } from '../doors/arp/clients/http-client.ts';
+import type { ServiceKey } from '../doors/arp/services.ts';
+import { ArpError } from '../doors/arp/wire/errors.ts';
+import { ReeveError, type ErrorCode } from '../model/errors.ts';
+import { readSmallFile } from '../policy/key-source.ts';
+import { audienceOf, setting, tokenSource, type Callee } from './arp-settings.ts';
+import type { CliContext, Flags } from './command.ts';
+
+/** The first that is set says where a service is. */
+export const URL_VARIABLES: Readonly<Record<ServiceKey, readonly string[]>> = {
+  'run-gateway': ['JARVIS_RUN_GATEWAY_URL', 'ARP_JARVIS_GATEWAY_URL'],
+  'run-coordinator': ['JARVIS_RUN_COORDINATOR_URL', 'ARP_RUN_COORDINATOR_URL', 'ARP_JARVIS_COORDINATOR_URL'],
+  'composite-executor': ['JARVIS_COMPOSITE_EXECUTOR_URL', 'ARP_COMPOSITE_EXECUTOR_URL'],
+  'atomic-executor': ['JARVIS_ATOMIC_EXECUTOR_URL', 'ARP_ATOMIC_EXECUTOR_URL'],
+  'node-registry': ['JARVIS_NODE_REGISTRY_URL', 'ARP_NODE_REGISTRY_URL'],
+  selection: ['JARVIS_SELECTION_URL', 'ARP_SELECTION_URL'],
+  pdp: ['JARVIS_PDP_URL', 'ARP_PDP_URL'],
+  'run-store': ['JARVIS_RUN_STORE_URL'],
+  'event-stream': ['JARVIS_EVENT_STREAM_URL'],
+  'artifact-store': ['JARVIS_ARTIFACT_STORE_URL'],
+};
+const DEFAULTS = { runs: 'http://127.0.0.1:8080', registry: 'http://127.0.0.1:8084' } as const;
+const TOKEN_VARIABLES = ['REEVE_SERVE_AUTH_TOKEN', 'WRKR_SERVE_AUTH_TOKEN'];
+
+export interface Place extends Omit<ServiceAddress, 'name'> {
+  /** For people: `the run service`. */
+  readonly what: string;
+  /** What to start, or to set, when nobody is there. */
+  readonly advice: string;
+  /** The URL was named with `--url`. */
+  readonly isGiven: boolean;
+}
+
+/** Where runs are started: a gateway, or the coordinator itself. @throws ReeveError E_INVALID_INPUT_SCHEMA */
+export async function runsPlace(ctx: CliContext, flags: Flags): Promise<Place> {
+  const gateway = named(ctx, 'run-gateway');
+  const found = given(flags, '--url') ?? gateway ?? named(ctx, 'run-coordinator');
+  const callee = found !== undefined && !found.isGiven && gateway === undefined;
+  return {
+    ...(found ?? { baseUrl: DEFAULTS.runs, isGiven: false }),
+    what: 'the run service',
+    advice:
+      'start one (reeve serve run-coordinator), or say where it is with --url or JARVIS_RUN_GATEWAY_URL',
+    ...(await tokens(ctx, flags, callee ? 'RUN_COORDINATOR' : 'RUN_GATEWAY')),
+  };
+}
+
+/** The coordinator beside a gateway, which alone tells of NodeRuns; undefined: it is not known. */
+export async function coordinatorBeside(
+  ctx: CliContext,
+  flags: Flags,
+  place: Place,
+): Promise<Place | undefined> {
+  const beside = place.baseUrl.endsWith('/run-gateway')
+    ? place.baseUrl.replace(/gateway$/, 'coordinator')
+    : undefined;
+  const baseUrl = beside ?? (place.isGiven ? undefined : named(ctx, 'run-coordinator')?.baseUrl);
+  if (baseUrl === undefined || baseUrl === place.baseUrl) return undefined;
+  return { ...place, baseUrl, ...(await tokens(ctx, flags, 'RUN_COORDINATOR')) };
+}
+
+/** @throws ReeveError E_INVALID_INPUT_SCHEMA */
+export async function registryPlace(ctx: CliContext, flags: Flags): Promise<Place> {
+  return registryAt(
+    ctx,
+    flags,
+    given(flags, '--url') ?? named(ctx, 'node-registry') ?? { baseUrl: DEFAULTS.registry, isGiven: false },
+  );
+}
+
+/** The registry for a run: the one that is named, else where `reeve up` has it. */
+export async function registryBeside(ctx: CliContext, flags: Flags, place: Place): Promise<Place> {
+  const base = place.baseUrl.replace(/\/run-(gateway|coordinator)$/, '');
+  const beside = { baseUrl: `${base}/node-registry`, isGiven: false };
+  return registryAt(ctx, flags, (place.isGiven ? undefined : named(ctx, 'node-registry')) ?? beside);
+}
+
+async function registryAt(
+  ctx: CliContext,
+  flags: Flags,
+  found: { readonly baseUrl: string; readonly isGiven: boolean },
+): Promise<Place> {
+  return {
+    ...found,
+    what: 'the node registry',
+    advice:
+      'start one (reeve serve node-registry), or say where it is with --url or JARVIS_NODE_REGISTRY_URL',
+    ...(await tokens(ctx, flags, 'NODE_REGISTRY')),
+  };
+}
+
+function given(flags: Flags, flag: '--url'): { baseUrl: string; isGiven: boolean } | undefined {
+  const text = flags.text('url');
+  return text === undefined ? undefined : { baseUrl: baseUrlOf(text, flag), isGiven: true };
+}
+
+/** What the environment says; undefined: nothing. @throws ReeveError E_INVALID_INPUT_SCHEMA */
+export function named(
+  ctx: CliContext,
+  service: ServiceKey,
+): { baseUrl: string; isGiven: boolean } | undefined {
+  const variable = URL_VARIABLES[service].find((name) => setting(ctx, name) !== undefined);
+  if (variable === undefined) return undefined;
+  return { baseUrl: baseUrlOf(setting(ctx, variable) ?? '', variable), isGiven: false };
+}
+
+/** `--token-file`, else the shared token of our servers, else client credentials of `ARP_AUTH_…`, else none. */
+async function tokens(ctx: CliContext, flags: Flags, callee: Callee): Promise<Pick<ServiceAddress, 'token'>> {
+  const file = flags.text('token-file');
+  const shared =
+    file === undefined
+      ? TOKEN_VARIABLES.map((name) => setting(ctx, name)).find((text) => text !== undefined)
+      : (await readSmallFile(resolve(ctx.cwd, file), 'the token file')).text.trim();
+  if (shared !== undefined) {
+    // It becomes a header.
+    if (!/^[\u0021-\u007e]{1,16384}$/.test(shared))
+      throw new ReeveError('E_INVALID_INPUT_SCHEMA', 'a token is visible ASCII characters without blanks', {
+        flag: '--token-file',
+      });
+    return { token: async () => shared };
+  }
+  const { CLIENT_SECRET_VARIABLE } = await import('../policy/auth/client-settings.ts');
+  if ([setting(ctx, 'ARP_AUTH_CLIENT_ID'), setting(ctx, CLIENT_SECRET_VARIABLE)].every((text) => !text))
+    return {};
+  const { callerSettings } = await import('../policy/auth/settings.ts');
+  const source = await tokenSource(ctx, callerSettings(ctx.env));
+  const audience = flags.text('audience') ?? audienceOf(ctx, callee);
+  return { token: () => source.own({ audience }) };
+}
+
+/** What a service said or did not say, as an error of this program. @throws ReeveError */
+export async function asking<Result>(place: Place, ask: () => Promise<Result>): Promise<Result> {
+  try {
+    return await ask();
+  } catch (error) {
+    throw error instanceof ArpError ? clearError(place, error) : error;
+  }
+}
+
+export function clearError({ baseUrl: url, what, advice }: Place, error: ArpError): ReeveError {
+  if (error instanceof Unavailable) {
+    const { reason, answered } = error;
+    const problem =
+      answered === undefined
+        ? `${what} at ${url} cannot be asked: ${reason}; ${advice}`
+        : `what answers at ${url} (status ${answered}) is no service of ARP; ${advice}`;
+    const status = answered === undefined ? {} : { status: answered };
+    return new ReeveError('E_SERVICE_UNAVAILABLE', problem, { url, reason, ...status }, { cause: error });
+  }
+  const { status, wireCode, message, details, behind } = error;
+  const problems = problemsIn(details?.['errors']);
+  const [first] = problems;
+  const more = first === undefined ? '' : `: ${first.field} ${first.problem}`;
+  const cause = behind === undefined ? '' : ` (${behind.message})`;
+  return new ReeveError(
+    codeOf(status),
+    `${wireCode}: ${message}${more}${cause}`,
+    {
+      url,
+      status,
+      service_code: wireCode,
+      ...(details === undefined ? {} : { service_details: details }),
+      ...(problems.length === 0 ? {} : { problems }),
+    },
+    { cause: error },
+  );
+}
+
+function codeOf(status: number): ErrorCode {
+  if (status === 400 || status === 422) return 'E_INVALID_INPUT_SCHEMA';
+  return status >= 500 ? 'E_SERVICE_UNAVAILABLE' : 'E_SERVICE_REFUSED';
+}
+
+/** `details.errors` of `invalid_request` (contract arp §2); whatever else stands there is not read. */
+function problemsIn(errors: unknown): readonly { readonly field: string; readonly problem: string }[] {
+  if (!Array.isArray(errors)) return [];
+  return errors.flatMap((entry: unknown) => {
+    const { loc, msg } = (entry ?? {}) as { readonly loc?: unknown; readonly msg?: unknown };
+    return Array.isArray(loc) && typeof msg === 'string' ? [{ field: loc.join('.'), problem: msg }] : [];
+  });
+}
