@@ -62,20 +62,38 @@ export async function coordinatorBeside(
   return { ...place, baseUrl, ...(await tokens(ctx, flags, 'RUN_COORDINATOR')) };
 }
 
-/** @throws ReeveError E_INVALID_INPUT_SCHEMA */
-export async function registryPlace(ctx: CliContext, flags: Flags): Promise<Place> {
-  return registryAt(
-    ctx,
-    flags,
-    given(flags, '--url') ?? named(ctx, 'node-registry') ?? { baseUrl: DEFAULTS.registry, isGiven: false },
-  );
+/**
+ * The registry that is named; of a stack in one process its registry, which stands below a path of its own there.
+ * @throws ReeveError
+ */
+export async function askRegistry<Result>(
+  ctx: CliContext,
+  flags: Flags,
+  ask: (place: Place) => Promise<Result>,
+): Promise<Result> {
+  const found = given(flags, '--url') ??
+    named(ctx, 'node-registry') ?? { baseUrl: DEFAULTS.registry, isGiven: false };
+  const place = await registryAt(ctx, flags, found);
+  return asking(place, async () => {
+    try {
+      return await ask(place);
+    } catch (error) {
+      if (!(error instanceof ArpError) || error.wireCode !== 'not_found') throw error;
+      return ask({ ...place, baseUrl: `${place.baseUrl}/node-registry` });
+    }
+  });
 }
 
-/** The registry for a run: the one that is named, else where `reeve up` has it. */
-export async function registryBeside(ctx: CliContext, flags: Flags, place: Place): Promise<Place> {
+/**
+ * Registries to ask about a run, the nearest first: beside a URL that was given, as `reeve up` has it, and the one that is
+ * named.
+ */
+export async function registriesFor(ctx: CliContext, flags: Flags, place: Place): Promise<readonly Place[]> {
   const base = place.baseUrl.replace(/\/run-(gateway|coordinator)$/, '');
   const beside = { baseUrl: `${base}/node-registry`, isGiven: false };
-  return registryAt(ctx, flags, (place.isGiven ? undefined : named(ctx, 'node-registry')) ?? beside);
+  const other = named(ctx, 'node-registry');
+  const found = place.isGiven ? [beside, ...(other === undefined ? [] : [other])] : [other ?? beside];
+  return Promise.all(found.map((each) => registryAt(ctx, flags, each)));
 }
 
 async function registryAt(

@@ -3,6 +3,7 @@ import { Unavailable } from '../doors/arp/clients/failures.ts';
 import { baseUrlOf, get } from '../doors/arp/clients/http-client.ts';
 import { SERVICES, type ServiceKey } from '../doors/arp/services.ts';
 import { ArpError } from '../doors/arp/wire/errors.ts';
+import { fieldErrors } from '../doors/arp/wire/validate.ts';
 import { formatTime } from '../doors/jobs/time.ts';
 import { ReeveError } from '../model/errors.ts';
 import { named, URL_VARIABLES } from './arp-client.ts';
@@ -44,6 +45,7 @@ const KEYS = Object.keys(SERVICES) as ServiceKey[];
 
 /** @param url of a stack in one process; undefined: what the environment names. @throws ReeveError E_INVALID_INPUT_SCHEMA */
 export async function stackReport(ctx: CliContext, url: string | undefined): Promise<StackReport> {
+  await fieldErrors({}, {}); // loads what checks answers, so that no service seems slow for it
   const checks =
     url === undefined
       ? await Promise.all(inEnvironment(ctx).map(checkOf))

@@ -1,11 +1,11 @@
 /** `reeve nodes list|publish`: the node types of a registry. */
 import { registryClient } from '../../doors/arp/clients/registry-client.ts';
-import type { NodeTypes } from '../../doors/arp/registry/node-types.ts';
+import type { NodeTypeQuery, NodeTypes } from '../../doors/arp/registry/node-types.ts';
 import { NODE_TYPE, type NodeType } from '../../doors/arp/wire/core.ts';
 import { ArpError } from '../../doors/arp/wire/errors.ts';
 import { canonicalJson } from '../../model/canonical.ts';
 import { ReeveError } from '../../model/errors.ts';
-import { asking, registryPlace } from '../arp-client.ts';
+import { askRegistry } from '../arp-client.ts';
 import { documentIn, requireShape } from '../arp-documents.ts';
 import type { CliContext, CommandHandler } from '../command.ts';
 import { widthOf } from '../ui/screen.ts';
@@ -22,13 +22,8 @@ export const nodesList: CommandHandler = async (ctx, { flags }) => {
       { flag: '--kind', value: kind },
     );
   const q = flags.text('q');
-  const place = await registryPlace(ctx, flags);
-  const found = await asking(place, () =>
-    registryClient(place).list({
-      ...(q === undefined ? {} : { q }),
-      ...(kind === undefined ? {} : { kind }),
-    }),
-  );
+  const query: NodeTypeQuery = { ...(q === undefined ? {} : { q }), ...(kind === undefined ? {} : { kind }) };
+  const found = await askRegistry(ctx, flags, (place) => registryClient(place).list(query));
   const rows = found.map(({ node_type_id: id, version, kind: is, description = '' }) => [
     id,
     version,
@@ -58,13 +53,13 @@ interface Outcome {
 export const nodesPublish: CommandHandler = async (ctx, { args, flags }) => {
   const types: NodeType[] = [];
   for (const file of args) types.push(...(await typesIn(ctx, file)));
-  const place = await registryPlace(ctx, flags);
-  const registry = registryClient(place);
   const done: Outcome[] = [];
   for (const type of types) {
     const { node_type_id, version } = type;
     try {
-      const outcome = await asking(place, () => publish(registry, type, flags.on('skip-existing')));
+      const outcome = await askRegistry(ctx, flags, (place) =>
+        publish(registryClient(place), type, flags.on('skip-existing')),
+      );
       done.push({ node_type_id, version, outcome });
     } catch (error) {
       if (!(error instanceof ReeveError) || types.length === 1) throw error;

@@ -5,7 +5,7 @@ import { ArpError } from '../../doors/arp/wire/errors.ts';
 import { RUN_START_REQUEST, type RunStartRequest } from '../../doors/arp/wire/requests.ts';
 import type { InternalNodeRun, InternalRun } from '../../doors/arp/wire/runs.ts';
 import { ReeveError } from '../../model/errors.ts';
-import { asking, clearError, registryBeside, type Place } from '../arp-client.ts';
+import { asking, clearError, registriesFor, type Place } from '../arp-client.ts';
 import { jsonOrFile, objectOf, requireShape } from '../arp-documents.ts';
 import type { CliContext, CommandHandler, Flags } from '../command.ts';
 import { errorOf } from '../run-tree.ts';
@@ -87,18 +87,22 @@ async function refOf(
   if (id === '' || version === '')
     throw refusal(`${JSON.stringify(text.slice(0, 200))} is no node type; write <id>@<version>`, text);
   if (version !== undefined) return { node_type_id: id, version };
-  const registry = await registryBeside(ctx, flags, place);
-  try {
-    const { node_type_id: found, version: highest } = await registryClient(registry).get(id);
-    return { node_type_id: found, version: highest };
-  } catch (error) {
-    if (!(error instanceof ArpError)) throw error;
-    throw refusal(
-      `no version of ${id} is given, and the registry cannot say the highest: write ${id}@<version>, ` +
-        `or name the registry with JARVIS_NODE_REGISTRY_URL (${clearError(registry, error).message})`,
-      text,
-    );
+  const told: string[] = [];
+  for (const registry of await registriesFor(ctx, flags, place)) {
+    try {
+      const { node_type_id: found, version: highest } = await registryClient(registry).get(id);
+      return { node_type_id: found, version: highest };
+    } catch (error) {
+      if (!(error instanceof ArpError)) throw error;
+      if (error.wireCode === 'node_type_not_found') throw clearError(registry, error);
+      told.push(`${registry.baseUrl}: ${error.message}`);
+    }
   }
+  throw refusal(
+    `no version of ${id} is given, and no registry says the highest: write ${id}@<version>, or set ` +
+      `JARVIS_NODE_REGISTRY_URL (${told.join('; ')})`,
+    text,
+  );
 }
 
 function refusal(message: string, value: string): ReeveError {

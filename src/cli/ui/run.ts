@@ -21,6 +21,8 @@ const TREE_COLUMNS: readonly Column[] = [
   { title: 'TIME', align: 'right' },
   { title: 'NODE RUN', min: 8 },
 ];
+/** Below this width, columns, types say more than ids. */
+const WITH_IDS = 72;
 const TYPE_WIDTH = 'candidate_set_generated'.length;
 const SEQ_WIDTH = 3;
 
@@ -31,14 +33,15 @@ export function stateSpan(state: string): Span {
 /** @param root undefined where whom we asked tells of no NodeRuns. */
 export function runLines(run: InternalRun, root: InternalNodeRun | undefined, nowMs: number): Line[] {
   const error = root === undefined ? undefined : errorOf(root);
-  const type =
-    root === undefined
-      ? run.root_node_run_id
-      : `${root.node_type_ref.node_type_id}@${root.node_type_ref.version}`;
-  const facts = [type, ...timeFacts(run, nowMs), ...tenantOf(run)];
+  const type = root?.node_type_ref;
+  const facts = [
+    ...(type === undefined ? [] : [`${type.node_type_id}@${type.version}`]),
+    ...timeFacts(run, nowMs),
+    ...tenantOf(run),
+  ];
   return [
     [styled(run.run_id, 'bold'), '  ', stateSpan(run.state)],
-    [styled(facts.join(' · '), 'dim')],
+    ...(facts.length === 0 ? [] : [[styled(facts.join(' · '), 'dim')]]),
     ...(error === undefined ? [] : [errorLine('', error)]),
     ...(root?.outputs === undefined ? [] : [['outputs: ', JSON.stringify(root.outputs)]]),
     ...(root?.output_artifacts ?? []).map(({ id, uri }): Line => ['artifact: ', id, ' ', uri ?? '']),
@@ -91,7 +94,7 @@ function summaryOf(type: string, data: Readonly<Record<string, unknown>>): strin
     case 'policy_decided':
       return texts('action', 'decision', 'reason_code', 'message');
     case 'composite_decomposed':
-      return `${String(data['node_run_count'])} NodeRuns`;
+      return data['node_run_count'] === 1 ? '1 NodeRun' : `${String(data['node_run_count'])} NodeRuns`;
     case 'subtask_mapped': {
       const ref = data['chosen_node_type_ref'] as { node_type_id?: string; version?: string } | undefined;
       return `${texts('subtask_id')} to ${ref?.node_type_id ?? ''}@${ref?.version ?? ''}`;
@@ -136,7 +139,7 @@ export function treeLines(root: RunTreeNode, nowMs: number, width: number): Line
   };
   add(root, '', '', '');
   const [header = [], ...lines] = table(
-    TREE_COLUMNS,
+    width < WITH_IDS ? TREE_COLUMNS.slice(0, -1) : TREE_COLUMNS,
     rows.map(({ cells }) => cells),
     width,
   );
