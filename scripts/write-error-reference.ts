@@ -10,7 +10,7 @@ const INTRO = `# Errors
 <!-- Made by scripts/write-error-reference.ts. Change src/model/errors.ts and run: node scripts/write-error-reference.ts -->
 
 Branch on the code, never on the message: codes are never renamed or reused, messages may change. An error goes to stderr;
-stdout then stays empty, except that \`wrap\`, \`doctor\` and \`store check\` print their result first. With \`--json\` it is an
+stdout then stays empty, except that \`wrap\`, \`doctor\`, \`store check\` and \`runs start\` print their result first. With \`--json\` it is an
 envelope:
 
 \`\`\`json

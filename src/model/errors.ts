@@ -153,7 +153,7 @@ export const ERRORS = {
     status: 422,
     exit: 1,
     retry: false,
-    hint: 'Look at runs tree for the NodeRun that failed, correct the cause, and start another run.',
+    hint: 'See which NodeRun failed, and why (runs tree <run>); correct the cause and start another run.',
   },
   E_RUN_CANCELED: {
     status: 409,

@@ -26,7 +26,7 @@ const WITH_IDS = 72;
 const TYPE_WIDTH = 'candidate_set_generated'.length;
 const SEQ_WIDTH = 3;
 
-export function stateSpan(state: string): Span {
+function stateSpan(state: string): Span {
   return styled(state, STATE_STYLES[state] ?? 'plain');
 }
 
