@@ -158,7 +158,8 @@ export async function asking<Result>(place: Place, ask: () => Promise<Result>): 
   }
 }
 
-export function clearError({ baseUrl: url, what, advice }: Place, error: ArpError): ReeveError {
+export function clearError({ baseUrl, what, advice }: Place, error: ArpError): ReeveError {
+  const url = shownUrl(baseUrl);
   if (error instanceof Unavailable) {
     const { reason, answered } = error;
     const problem =
@@ -185,6 +186,14 @@ export function clearError({ baseUrl: url, what, advice }: Place, error: ArpErro
     },
     { cause: error },
   );
+}
+
+/** Without a name and password that may stand in it. */
+export function shownUrl(baseUrl: string): string {
+  const url = new URL(baseUrl);
+  url.username = '';
+  url.password = '';
+  return url.href.replace(/\/$/, '');
 }
 
 function codeOf(status: number): ErrorCode {

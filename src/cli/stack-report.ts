@@ -6,7 +6,7 @@ import { ArpError } from '../doors/arp/wire/errors.ts';
 import { fieldErrors } from '../doors/arp/wire/validate.ts';
 import { formatTime } from '../doors/jobs/time.ts';
 import { ReeveError } from '../model/errors.ts';
-import { named, URL_VARIABLES } from './arp-client.ts';
+import { named, shownUrl, URL_VARIABLES } from './arp-client.ts';
 import type { CliContext } from './command.ts';
 
 export interface StackCheck {
@@ -91,7 +91,7 @@ async function checksBelow(base: string): Promise<readonly StackCheck[]> {
       name: 'stack',
       ok: false,
       severity: 'critical',
-      url: base,
+      url: shownUrl(base),
       status: 'down',
       checks: [],
       details: itself.kind === 'none' ? itself.reason : 'what answers there is no service of ARP',
@@ -121,7 +121,8 @@ async function versionAt(baseUrl: string): Promise<Version> {
 
 async function checkOf({ name, url, from }: Asked): Promise<StackCheck> {
   const startMs = performance.now();
-  const failed = { name, ok: false, severity: 'critical', url, status: 'down', checks: [] } as const;
+  const shown = shownUrl(url);
+  const failed = { name, ok: false, severity: 'critical', url: shown, status: 'down', checks: [] } as const;
   let health: Readonly<Record<string, unknown>>;
   try {
     health = recordOf(
@@ -140,7 +141,7 @@ async function checkOf({ name, url, from }: Asked): Promise<StackCheck> {
   const checks = checksIn(health['checks']);
   const found = {
     name,
-    url,
+    url: shown,
     status,
     latency_ms: latency,
     checks,

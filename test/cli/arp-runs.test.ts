@@ -374,7 +374,10 @@ describe.concurrent('doctor --stack', () => {
       expect.arrayContaining(['run-coordinator', 'atomic-executor', 'node-registry', 'selection', 'pdp']),
     );
     expect(report.checks.every(({ version }: Any) => /^\d/.test(version))).toBe(true);
-    const nobody = await home.run(['doctor', '--stack', '--url', 'http://127.0.0.1:9', '--json'], reeve());
+    const secret = 'http://me:secret@127.0.0.1:9';
+    const nobody = await home.run(['doctor', '--stack', '--url', secret, '--json'], reeve());
+    const refused = await home.fails(['runs', 'get', 'x', '--url', secret], reeve());
+    expect(nobody.stdout + JSON.stringify(refused)).not.toContain('secret');
     expect(nobody).toMatchObject({
       code: 1,
       json: { ok: false, checks: [{ name: 'stack', status: 'down' }] },

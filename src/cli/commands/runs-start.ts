@@ -5,7 +5,7 @@ import { ArpError } from '../../doors/arp/wire/errors.ts';
 import { RUN_START_REQUEST, type RunStartRequest } from '../../doors/arp/wire/requests.ts';
 import type { InternalNodeRun, InternalRun } from '../../doors/arp/wire/runs.ts';
 import { ReeveError } from '../../model/errors.ts';
-import { asking, clearError, registriesFor, type Place } from '../arp-client.ts';
+import { asking, clearError, registriesFor, shownUrl, type Place } from '../arp-client.ts';
 import { jsonOrFile, objectOf, requireShape } from '../arp-documents.ts';
 import type { CliContext, CommandHandler, Flags } from '../command.ts';
 import { errorOf } from '../run-tree.ts';
@@ -95,7 +95,7 @@ async function refOf(
     } catch (error) {
       if (!(error instanceof ArpError)) throw error;
       if (error.wireCode === 'node_type_not_found') throw clearError(registry, error);
-      told.push(`${registry.baseUrl}: ${error.message}`);
+      told.push(`${shownUrl(registry.baseUrl)}: ${error.message}`);
     }
   }
   throw refusal(

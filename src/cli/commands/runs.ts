@@ -1,4 +1,5 @@
 /** `reeve runs get|cancel|events|tree`: what became of a run. */
+import { once } from 'node:events';
 import { coordinatorClient } from '../../doors/arp/clients/coordinator-client.ts';
 import {
   runsClient,
@@ -97,12 +98,13 @@ export async function printEvents(ctx: CliContext, { runs, id, from, sink }: Pri
   ctx.stdout.once('error', onClosed);
   const signal = AbortSignal.any([ctx.signal, closed.signal]);
   const palette = paletteFor(ctx.stdout, ctx.env);
-  const print = (event: StreamedEvent): void => {
+  const print = async (event: StreamedEvent): Promise<void> => {
     const text = ctx.json ? JSON.stringify(event) : paint(eventLine(event), widthOf(ctx.stdout), palette);
-    ctx.stdout.write(`${text}\n`);
+    // Who reads slowly is waited for: a long stream is not gathered here.
+    if (!ctx.stdout.write(`${text}\n`)) await once(ctx.stdout, 'drain', { signal });
   };
   try {
-    for await (const event of runs.events(id, from, signal)) (sink ?? print)(event);
+    for await (const event of runs.events(id, from, signal)) await (sink ?? print)(event);
     return true;
   } catch (error) {
     if (signal.aborted) return false;

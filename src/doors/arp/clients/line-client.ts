@@ -28,8 +28,6 @@ export async function* linesOf(
   } catch (error) {
     if (signal.aborted) throw signal.reason;
     throw 'wireCode' in (error as object) ? error : unavailable(service, reasonOf(error));
-  } finally {
-    answer.destroy();
   }
 }
 
