@@ -5,9 +5,10 @@ import { baseUrlOf, type ServiceAddress } from '../doors/arp/clients/http-client
 import type { ServiceKey } from '../doors/arp/services.ts';
 import { ArpError } from '../doors/arp/wire/errors.ts';
 import { ReeveError, type ErrorCode } from '../model/errors.ts';
-import { readSmallFile } from '../policy/key-source.ts';
 import { audienceOf, setting, tokenSource, type Callee } from './arp-settings.ts';
 import type { CliContext, Flags } from './command.ts';
+import { requireToken, tokenIn } from './serve-settings.ts';
+import { serviceToken } from './service-token.ts';
 
 /** The first that is set says where a service is. */
 export const URL_VARIABLES: Readonly<Record<ServiceKey, readonly string[]>> = {
@@ -23,7 +24,6 @@ export const URL_VARIABLES: Readonly<Record<ServiceKey, readonly string[]>> = {
   'artifact-store': ['JARVIS_ARTIFACT_STORE_URL'],
 };
 const DEFAULTS = { runs: 'http://127.0.0.1:8080', registry: 'http://127.0.0.1:8084' } as const;
-const TOKEN_VARIABLES = ['REEVE_SERVE_AUTH_TOKEN', 'WRKR_SERVE_AUTH_TOKEN'];
 
 export interface Place extends Omit<ServiceAddress, 'name'> {
   /** For people: `the run service`. */
@@ -125,28 +125,20 @@ export function named(
   return { baseUrl: baseUrlOf(setting(ctx, variable) ?? '', variable), isGiven: false };
 }
 
-/** `--token-file`, else the shared token of our servers, else client credentials of `ARP_AUTH_…`, else none. */
+/** `--token-file`, else what services ask each other with: `REEVE_ARP_TOKEN_FILE`, or client credentials of `ARP_AUTH_…`. */
 async function tokens(ctx: CliContext, flags: Flags, callee: Callee): Promise<Pick<ServiceAddress, 'token'>> {
   const file = flags.text('token-file');
-  const shared =
-    file === undefined
-      ? TOKEN_VARIABLES.map((name) => setting(ctx, name)).find((text) => text !== undefined)
-      : (await readSmallFile(resolve(ctx.cwd, file), 'the token file')).text.trim();
-  if (shared !== undefined) {
-    // It becomes a header.
-    if (!/^[\u0021-\u007e]{1,16384}$/.test(shared))
-      throw new ReeveError('E_INVALID_INPUT_SCHEMA', 'a token is visible ASCII characters without blanks', {
-        flag: '--token-file',
-      });
-    return { token: async () => shared };
+  if (file !== undefined) {
+    const token = requireToken(await tokenIn(resolve(ctx.cwd, file), '--token-file'), '--token-file');
+    return { token: async () => token };
   }
   const { CLIENT_SECRET_VARIABLE } = await import('../policy/auth/client-settings.ts');
   if ([setting(ctx, 'ARP_AUTH_CLIENT_ID'), setting(ctx, CLIENT_SECRET_VARIABLE)].every((text) => !text))
-    return {};
+    return serviceToken(ctx, undefined);
   const { callerSettings } = await import('../policy/auth/settings.ts');
   const source = await tokenSource(ctx, callerSettings(ctx.env));
   const audience = flags.text('audience') ?? audienceOf(ctx, callee);
-  return { token: () => source.own({ audience }) };
+  return serviceToken(ctx, () => source.own({ audience }));
 }
 
 /** What a service said or did not say, as an error of this program. @throws ReeveError */

@@ -196,7 +196,7 @@ describe.concurrent('runs', () => {
         '--constraints is not valid: structural.max_depth',
       ],
       [['--url', 'ftp://x'], '--url must be an http or https URL'],
-      [['--token-file', 'absent'], 'the token file'],
+      [['--token-file', 'absent'], 'absent'],
     ] as const)
       expect(await home.fails([...start, ...more], options)).toMatchObject({
         code: 'E_INVALID_INPUT_SCHEMA',
@@ -228,7 +228,7 @@ describe.concurrent('runs', () => {
     });
     const none = { node_types: [] };
     expect(await home.json([...list(shared), '--token-file', 'token'], reeve())).toEqual(none);
-    expect(await home.json(list(shared), reeve({ REEVE_SERVE_AUTH_TOKEN: 'let-me-in' }))).toEqual(none);
+    expect(await home.json(list(shared), reeve({ REEVE_ARP_TOKEN_FILE: 'token' }))).toEqual(none);
 
     const issuer = new Issuer();
     await issuer.start();

@@ -104,7 +104,10 @@ export async function printEvents(ctx: CliContext, { runs, id, from, sink }: Pri
     if (!ctx.stdout.write(`${text}\n`)) await once(ctx.stdout, 'drain', { signal });
   };
   try {
-    for await (const event of runs.events(id, from, signal)) await (sink ?? print)(event);
+    for await (const event of runs.events(id, from, signal)) {
+      if (sink === undefined) await print(event);
+      else sink(event);
+    }
     return true;
   } catch (error) {
     if (signal.aborted) return false;

@@ -6,7 +6,7 @@ const asWhom: Readonly<Record<string, FlagSpec>> = {
   'token-file': {
     kind: 'text',
     value: 'file',
-    help: 'File with the token to send (default REEVE_SERVE_AUTH_TOKEN, else client credentials of ARP_AUTH_…)',
+    help: 'File with the token to send (default REEVE_ARP_TOKEN_FILE, or client credentials of ARP_AUTH_…)',
   },
   audience: { kind: 'text', value: 'name', help: 'Audience of the token that client credentials get' },
 };
