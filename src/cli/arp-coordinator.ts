@@ -40,8 +40,6 @@ export async function openCoordinator(
   const pdp = await addressOf(ctx, 'PDP', jwt);
   const atomic = await addressOf(ctx, 'ATOMIC_EXECUTOR', jwt);
   const composite = await addressOf(ctx, 'COMPOSITE_EXECUTOR', jwt);
-  const runStore = await addressOf(ctx, 'RUN_STORE', jwt);
-  const eventStream = await addressOf(ctx, 'EVENT_STREAM', jwt);
   const publicUrl = publicUrlOf(ctx);
   const target = (callee: Callee, { baseUrl: endpoint }: { readonly baseUrl: string }): Target =>
     jwt === undefined ? { endpoint } : { endpoint, audience: audienceOf(ctx, callee) };
@@ -60,7 +58,7 @@ export async function openCoordinator(
       ? {}
       : { composite: { ...target('COMPOSITE_EXECUTOR', composite), execution: compositeClient(composite) } }),
     ...(publicUrl === undefined ? {} : { publicUrl }),
-    ...(runStore === undefined && eventStream === undefined ? {} : { mirrored: { runStore, eventStream } }),
+    ...(await mirroredBy(ctx, jwt)),
     checks: () =>
       Promise.all([
         ...(registry === undefined ? [] : [healthOf({ ...registry, name: 'node_registry' })]),
@@ -70,6 +68,16 @@ export async function openCoordinator(
       ]),
   });
   return service;
+}
+
+/** Stores of a foreign stack that runs are written to as well (contract arp §5). @throws ReeveError E_INVALID_INPUT_SCHEMA */
+export async function mirroredBy(
+  ctx: CliContext,
+  jwt: AuthSettings | undefined,
+): Promise<Pick<CoordinatorParts, 'mirrored'>> {
+  const runStore = await addressOf(ctx, 'RUN_STORE', jwt);
+  const eventStream = await addressOf(ctx, 'EVENT_STREAM', jwt);
+  return runStore === undefined && eventStream === undefined ? {} : { mirrored: { runStore, eventStream } };
 }
 
 export interface CoordinatorParts {

@@ -25,7 +25,7 @@ import { selectionService } from '../doors/arp/selection/selection.ts';
 import type { RouteGroup } from '../doors/http.ts';
 import { policyFile } from '../policy/arp-policy/load.ts';
 import { mounted } from '../server/mount.ts';
-import { assembleCoordinator } from './arp-coordinator.ts';
+import { assembleCoordinator, mirroredBy } from './arp-coordinator.ts';
 import { positiveOrOff, setting, type Inbound } from './arp-settings.ts';
 import type { CliContext } from './command.ts';
 
@@ -43,6 +43,7 @@ const COMPOSITE_LIMITS = {
 
 export interface StackOptions {
   readonly authenticate: Inbound['authenticate'];
+  readonly jwt: Inbound['jwt'];
   /** Policy file; undefined: what the environment says. */
   readonly policy: string | undefined;
   /** Everything is allowed. */
@@ -159,7 +160,9 @@ async function assemble(ctx: CliContext, options: StackOptions, ground: Ground):
     composite: { endpoint: `${HERE}/composite-executor`, execution: composite },
     publicUrl: HERE,
     checks: async () => nodes.checks(),
+    ...(await mirroredBy(ctx, options.jwt)),
   });
+  ends.push(() => service.close());
   opened.coordinator = coordinator;
   return {
     groups: [

@@ -45,6 +45,7 @@ export const up: CommandHandler = async (ctx, { flags }) => {
   const { authenticate } = await authentication(settings.jwt, telemetry.note);
   const stack = await openStack(ctx, {
     authenticate: authenticate ?? sharedAuthentication(settings.tokens),
+    jwt: settings.jwt,
     policy,
     devAllow,
     config: flags.text('config'),
