@@ -2,6 +2,9 @@
 import type { RunStore } from '../store/run-store.ts';
 import type { Meter } from '../telemetry/meter.ts';
 
+/** The queue of the Agent Runtime Protocol: its coordinator's worker serves it. */
+export const ARP_QUEUE = 'arp';
+
 export interface ProgressCheck {
   readonly name: 'progress';
   readonly status: 'ok' | 'degraded' | 'down';

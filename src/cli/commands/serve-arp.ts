@@ -1,12 +1,13 @@
 import { SERVICES, type ServiceKey } from '../../doors/arp/services.ts';
+import { ARP_QUEUE, measureQueues } from '../../doors/progress.ts';
 import { addressText } from '../../server/listen.ts';
 import { startServer } from '../../server/server.ts';
 import { openService } from '../arp-services.ts';
-import type { CommandHandler } from '../command.ts';
+import type { CliContext, CommandHandler } from '../command.ts';
 import { aborted, announce, STOP_MS } from '../serve-announce.ts';
 import { authentication, sharedAuthentication } from '../serve-auth.ts';
 import { serveSettings } from '../serve-settings.ts';
-import { serverTelemetry } from '../server-telemetry.ts';
+import { serverTelemetry, type ServerTelemetry } from '../server-telemetry.ts';
 
 const HOST_DEFAULT = '127.0.0.1';
 /** Bodies outside of the service's own routes, bytes. */
@@ -32,6 +33,7 @@ export function serveArp(service: ServiceKey): CommandHandler {
       jwt: settings.jwt,
       authenticate: authenticate ?? sharedAuthentication(settings.tokens),
     };
+    if (service === 'run-coordinator') await meterEngine(ctx, telemetry);
     const { group, isReady, stop, close } = await openService(service, ctx, inbound, flags);
     try {
       const server = await startServer({
@@ -58,4 +60,13 @@ export function serveArp(service: ServiceKey): CommandHandler {
     }
     return {};
   };
+}
+
+/** The coordinator works on the store of this process: what engine and queue do is part of its metrics. */
+async function meterEngine(ctx: CliContext, { note, options: { metrics } }: ServerTelemetry): Promise<void> {
+  const { engine } = await ctx.jobs({ meter: metrics, note });
+  const { store, clock } = engine;
+  metrics?.beforeText(() =>
+    measureQueues(metrics, { store, queues: [ARP_QUEUE], nowMs: () => clock.nowMs() }),
+  );
 }

@@ -5,7 +5,7 @@ import { jobFailures } from '../../doors/jobs/http-failures.ts';
 import { jobRoutes } from '../../doors/jobs/routes.ts';
 import { JobRunner } from '../../doors/jobs/runner.ts';
 import { DEFAULT_QUEUE } from '../../doors/jobs/submit.ts';
-import { measureQueues, progressCheck, PROGRESS_LIMIT_MS } from '../../doors/progress.ts';
+import { ARP_QUEUE, measureQueues, progressCheck, PROGRESS_LIMIT_MS } from '../../doors/progress.ts';
 import { CLIENT_SECRET_VARIABLE } from '../../policy/auth/client-settings.ts';
 import { addressText } from '../../server/listen.ts';
 import { startServer } from '../../server/server.ts';
@@ -62,7 +62,7 @@ export const up: CommandHandler = async (ctx, { flags }) => {
     namedCallers: settings.namedCallers,
     stopping: ctx.signal,
   };
-  const work = { store, queues: [DEFAULT_QUEUE, 'arp'], nowMs: () => clock.nowMs() };
+  const work = { store, queues: [DEFAULT_QUEUE, ARP_QUEUE], nowMs: () => clock.nowMs() };
   metrics?.beforeText(() => measureQueues(metrics, work));
   try {
     const server = await startServer({

@@ -1,5 +1,8 @@
 // Dispatch of NodeRuns to their executors (contract arp §4.7).
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { describe, expect } from 'vitest';
+import { atomicClient } from '../../../src/doors/arp/clients/atomic-client.ts';
 import { ArpError } from '../../../src/doors/arp/wire/errors.ts';
 import { ECHO, PLANNER } from './coordinator-rig.ts';
 import { openDispatching, PlayedAtomic, PlayedComposite, PUBLIC_URL } from './dispatch-rig.ts';
@@ -162,6 +165,38 @@ describe('atomic NodeRuns', () => {
     expect((await opened.send('POST', `/v1/runs/${run.run_id}:cancel`)).json.state).toBe('canceled');
     expect(atomic.canceled).toContain(run.root_node_run_id);
     expect(await opened.nodeRun(run.root_node_run_id)).toMatchObject({ state: 'canceled' });
+  });
+});
+
+describe('traces', () => {
+  test('one trace for each run: executors are called below the run’s, in the trace that the request names', async ({
+    stack,
+  }) => {
+    const seen: (string | undefined)[] = [];
+    const server = createServer((request, response) => {
+      seen.push(request.headers['traceparent'] as string | undefined);
+      let body = '';
+      request.on('data', (piece) => (body += String(piece)));
+      request.on('end', () => {
+        response.setHeader('content-type', 'application/json');
+        response.end(JSON.stringify({ node_run_id: JSON.parse(body).node_run_id, state: 'succeeded' }));
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    stack.opened({ close: () => void server.close() });
+    const { port } = server.address() as AddressInfo;
+    const opened = await openDispatching(stack, {
+      atomic: atomicClient({ baseUrl: `http://127.0.0.1:${port}` }),
+    });
+    const trace = { trace_id: 'a'.repeat(32), span_id: 'b'.repeat(16) };
+    for (const body of [{ run_context: { trace } }, {}]) {
+      const { json: run } = await opened.start(body);
+      await opened.end(run.run_id);
+    }
+    expect(seen[0]).toMatch(new RegExp(`^00-${'a'.repeat(32)}-[0-9a-f]{16}-01$`));
+    expect(seen[0]).not.toContain('b'.repeat(16));
+    expect(seen[1]).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/);
+    expect(seen[1]?.slice(3, 35)).not.toBe('a'.repeat(32));
   });
 });
 

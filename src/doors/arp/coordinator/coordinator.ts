@@ -2,6 +2,7 @@
 import type { Engine } from '../../../engine/engine.ts';
 import type { AttemptError } from '../../../model/events.ts';
 import { ReeveError } from '../../../model/errors.ts';
+import { aboutRun } from '../../../telemetry/request-context.ts';
 import type { JsonObject } from '../../../model/json.ts';
 import type { NodeTypes } from '../registry/node-types.ts';
 import { validationFailed } from '../wire/errors.ts';
@@ -82,6 +83,7 @@ export class Coordinator {
         ...(context === undefined ? {} : { run_context: context }),
       }),
     ]);
+    aboutRun(runId);
     const actor = context?.actor?.id ?? caller?.subject ?? 'anonymous';
     try {
       const { events } = await engine.execute(runId, {

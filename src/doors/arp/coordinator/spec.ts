@@ -4,6 +4,9 @@ import { SIDE_EFFECTS } from '../../../model/constraints.ts';
 import type { Json, JsonObject } from '../../../model/json.ts';
 import type { NodeSpec } from '../../../model/node.ts';
 import type { RunSpec } from '../../../model/run-spec.ts';
+import { traceLabels } from '../../../telemetry/request-context.ts';
+import { parseTraceparent, traceparentText, TRACE_LABEL } from '../../../telemetry/trace-context.ts';
+import { ARP_QUEUE } from '../../progress.ts';
 import type { BINDING_DECISION, NodeType, NODE_TYPE_REF } from '../wire/core.ts';
 import type { NodeRunsCreateRequest, RunStartRequest } from '../wire/requests.ts';
 import type { TypeOf } from '../wire/schema.ts';
@@ -20,7 +23,7 @@ import { kindOf, type Kind } from './kinds.ts';
 /** Told by the label of a run that it is one of ARP: runs of all doors share one namespace. */
 export const PROTOCOL = 'arp/v1';
 /** Workers of ARP serve it; nobody serves the other one, on which NodeRuns stay queued (auto-dispatch off). */
-export const QUEUE = 'arp';
+export const QUEUE = ARP_QUEUE;
 export const IDLE_QUEUE = 'arp-idle';
 export const ATOMIC_EXECUTOR = 'arp.atomic';
 export const COMPOSITE_EXECUTOR = 'arp.composite';
@@ -85,9 +88,16 @@ export function runSpecOf(request: RunStartRequest, context: StartContext): RunS
     root,
     nodes: [],
     addressable: true,
-    labels: { protocol: PROTOCOL, ...(tenant === undefined ? {} : { tenant }) },
+    labels: { ...traceOf(request), protocol: PROTOCOL, ...(tenant === undefined ? {} : { tenant }) },
     document: document as unknown as Json,
   };
+}
+
+/** The trace that the run belongs to: the one that the request names, else the one that it came in. */
+function traceOf({ run_context }: RunStartRequest): JsonObject {
+  const { trace_id: trace = '', span_id: span = '' } = run_context?.trace ?? {};
+  const named = parseTraceparent(`00-${trace}-${span}-01`, undefined);
+  return named === undefined ? traceLabels() : { [TRACE_LABEL]: traceparentText(named) };
 }
 
 export interface ChildContext {

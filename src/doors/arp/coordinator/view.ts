@@ -53,6 +53,8 @@ export interface RunView {
   /** Undefined: it belongs to no tenant. */
   tenant: string | undefined;
   request: Omit<RunStartRequest, 'metadata'>;
+  /** Of the model's run. */
+  labels: RunSpec['labels'];
   state: 'running' | EndState;
   endedAtMs?: number;
   endedSeq?: number;
@@ -71,6 +73,7 @@ export function emptyView(id: string): RunView {
     rootId: '',
     tenant: undefined,
     request: { root_node_type_ref: { node_type_id: '', version: '' }, input: {} },
+    labels: {},
     state: 'running',
     nodes: new Map(),
     sources: [],
@@ -154,6 +157,7 @@ export function fold(view: RunView, { seq, atMs, event }: RecordedEvent): void {
 function begin(view: RunView, spec: RunSpec, at: Instant): void {
   view.createdAtMs = at.atMs;
   view.rootId = spec.root.id;
+  view.labels = spec.labels;
   const tenant = spec.labels['tenant'];
   view.tenant = typeof tenant === 'string' ? tenant : undefined;
   view.request = spec.document as unknown as RunView['request'];

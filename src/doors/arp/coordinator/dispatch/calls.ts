@@ -1,8 +1,10 @@
 /** How NodeRuns reach their executors: each attempt is one call (contract arp §4.7). */
 import type { Call, CallEnd } from '../../../../executors/call-executor.ts';
-import type { RuntimeError } from '../../../../engine/executor.ts';
+import type { NodeWork, RuntimeError } from '../../../../engine/executor.ts';
 import type { JsonObject } from '../../../../model/json.ts';
 import { ReeveError } from '../../../../model/errors.ts';
+import { withContext, type RequestContext } from '../../../../telemetry/request-context.ts';
+import { attemptSpan, runSpan } from '../../../../telemetry/trace-context.ts';
 import { ATTEMPT_EXTENSION, type AtomicExecution, type CompositeExecution } from '../../ports.ts';
 import { ArpError } from '../../wire/errors.ts';
 import type { AtomicExecuteResult, CompositeBeginResponse } from '../../wire/requests.ts';
@@ -28,18 +30,16 @@ export function atomicCall(
     const more = work.attempt > 1 ? { [ATTEMPT_EXTENSION]: work.attempt } : {};
     let result: AtomicExecuteResult;
     try {
-      result = await execution.execute(
-        {
-          node_run_id: work.nodeId,
-          run_id: work.runId,
-          node_type_ref,
-          inputs,
-          ...(run_context === undefined ? {} : { run_context }),
-          ...(constraints === undefined ? {} : { constraints }),
-          extensions: { ...extensions, ...more },
-        },
-        signal,
-      );
+      const request = {
+        node_run_id: work.nodeId,
+        run_id: work.runId,
+        node_type_ref,
+        inputs,
+        ...(run_context === undefined ? {} : { run_context }),
+        ...(constraints === undefined ? {} : { constraints }),
+        extensions: { ...extensions, ...more },
+      };
+      result = await withContext(traceOf(view, work), () => execution.execute(request, signal));
     } catch (error) {
       if (signal.aborted) await execution.cancel(work.nodeId).catch(() => undefined);
       return failedBy(error);
@@ -84,9 +84,11 @@ export function beginning(
 
 export function compositeCall(execution: CompositeExecution, parts: CompositeParts): Call {
   const begin = beginning(execution, parts);
-  return async ({ runId, nodeId }, signal) => {
+  return async (work, signal) => {
+    const { runId, nodeId } = work;
     try {
-      const { accepted, message } = await begin(runId, nodeId);
+      const { view } = await recordOf(parts.views, runId, nodeId);
+      const { accepted, message } = await withContext(traceOf(view, work), () => begin(runId, nodeId));
       // Canceled meanwhile: it may have begun after the cancellation had come.
       if (signal.aborted) await execution.cancel(nodeId).catch(() => undefined);
       if (accepted) return { outcome: 'accepted' };
@@ -99,6 +101,12 @@ export function compositeCall(execution: CompositeExecution, parts: CompositePar
       return failedBy(error);
     }
   };
+}
+
+/** What the executor does belongs to the attempt's span, in the run's one trace. */
+function traceOf({ id, labels }: RunView, { effectKey }: NodeWork): RequestContext {
+  const { context } = runSpan(id, labels);
+  return { requestId: effectKey, trace: attemptSpan(context, effectKey), tracer: undefined };
 }
 
 async function recordOf(
