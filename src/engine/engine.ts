@@ -32,7 +32,7 @@ const TRIES_MAX = 64;
 const HOT_RUNS_MAX = 2000;
 /** A snapshot is written once the events since the last one outweigh it by this factor, and at least this many bytes. */
 const SNAPSHOT_FACTOR = 2;
-const SNAPSHOT_AFTER_BYTES = 256 * 1024;
+const SNAPSHOT_AFTER_BYTES = 64 * 1024;
 
 /** Events read at a time when nodes are looked for. */
 const NODES_PAGE = 500;
