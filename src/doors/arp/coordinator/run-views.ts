@@ -46,6 +46,12 @@ export class RunViews {
     return this.#keep(view);
   }
 
+  /** The run with this NodeRun in it, perhaps not as new as the store has it: for what never changes after its creation. */
+  async having(runId: string, nodeRunId: string): Promise<RunView | undefined> {
+    const kept = this.#kept.get(runId)?.view;
+    return kept?.nodes.has(nodeRunId) === true ? kept : this.get(runId);
+  }
+
   async node(nodeRunId: string): Promise<FoundNode | undefined> {
     const runId = await this.runOf(nodeRunId);
     const view = runId === undefined ? undefined : await this.get(runId);

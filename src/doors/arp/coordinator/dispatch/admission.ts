@@ -31,7 +31,7 @@ export interface Target {
 export function admission(parts: AdmissionParts): Admit {
   return async (state, node, context) => {
     if (!isOfArp({ labels: state.spec.labels })) return 'go';
-    const view = await parts.views.get(state.id);
+    const view = await parts.views.having(state.id, node.spec.id);
     if (view === undefined) return 'go'; // removed meanwhile: the start is refused
     return admit(parts, view, state, node, context);
   };

@@ -24,7 +24,8 @@ export function atomicCall(
   cancelNode: (runId: string, nodeRunId: string, end: NodeRunEnd) => Promise<void>,
 ): Call {
   return async (work, signal) => {
-    const { view, record } = await recordOf(views, work.runId, work.nodeId);
+    const known = await views.having(work.runId, work.nodeId);
+    const { view, record } = found(known, work.runId, work.nodeId);
     const { node_type_ref, inputs, constraints, extensions } = record.input;
     const { run_context } = view.request;
     const more = work.attempt > 1 ? { [ATTEMPT_EXTENSION]: work.attempt } : {};
@@ -109,12 +110,17 @@ function traceOf({ id, labels }: RunView, { effectKey }: NodeWork): RequestConte
   return { requestId: effectKey, trace: attemptSpan(context, effectKey), tracer: undefined };
 }
 
-async function recordOf(
-  views: RunViews,
-  runId: string,
-  nodeId: string,
-): Promise<{ readonly view: RunView; readonly record: NodeRecord }> {
-  const view = await views.get(runId);
+/** As the store has it now. */
+async function recordOf(views: RunViews, runId: string, nodeId: string): Promise<Found> {
+  return found(await views.get(runId), runId, nodeId);
+}
+
+interface Found {
+  readonly view: RunView;
+  readonly record: NodeRecord;
+}
+
+function found(view: RunView | undefined, runId: string, nodeId: string): Found {
   const record = view?.nodes.get(nodeId);
   if (view === undefined || record === undefined)
     throw new ReeveError('E_STORE_CORRUPT', `run ${runId} has no NodeRun ${nodeId}`, { run_id: runId });
