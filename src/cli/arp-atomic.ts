@@ -5,7 +5,10 @@ import { escapeControls } from '../model/visible-text.ts';
 import { redactText } from '../policy/redaction/redactor.ts';
 import type { NodeType } from '../doors/arp/wire/core.ts';
 import type { AuthSettings } from '../policy/auth/settings.ts';
-import { addressOf, positiveOrOff, setting, type OpenService } from './arp-settings.ts';
+import type { AtomicExecutor } from '../doors/arp/atomic/executor.ts';
+import type { HealthCheck } from '../doors/arp/wire/common.ts';
+import type { RouteGroup } from '../doors/http.ts';
+import { addressOf, positiveOrOff, setting, type OpenService, type World } from './arp-settings.ts';
 import type { CliContext, Flags } from './command.ts';
 
 export interface AtomicStart {
@@ -16,16 +19,51 @@ export interface AtomicStart {
 /** @throws ReeveError E_INVALID_INPUT_SCHEMA, E_ADAPTER_FAIL; what the registry answers when types are published */
 export async function openAtomicExecutor(
   ctx: CliContext,
-  world: { readonly version: string; nowMs(): number },
+  world: World,
   { flags, jwt }: AtomicStart,
 ): Promise<OpenService> {
+  const dir = resolve(ctx.cwd, setting(ctx, 'REEVE_ATOMIC_DIR') ?? './runs/jarvis_atomic_executor');
+  const note = (text: string): void => void ctx.stderr.write(`${escapeControls(redactText(text))}\n`);
+  const atomic = await assembleAtomic(ctx, world, { flags, dir, note });
+  try {
+    if (flags.on('publish')) await publish(ctx, atomic.types, jwt);
+  } catch (error) {
+    await atomic.close();
+    throw error;
+  }
+  return {
+    group: atomic.group,
+    isReady: async () => true,
+    stop: (graceMs) => atomic.executor.stop(graceMs),
+    close: () => atomic.close(),
+  };
+}
+
+export interface AtomicParts {
+  readonly executor: AtomicExecutor;
+  readonly group: RouteGroup;
+  readonly types: readonly NodeType[];
+  checks(): Promise<readonly HealthCheck[]>;
+  close(): Promise<void>;
+}
+
+/**
+ * The executor with its nodes, by flags and else by the environment.
+ * @param how.dir where records of commands are kept.
+ * @throws ReeveError E_INVALID_INPUT_SCHEMA, E_ADAPTER_FAIL
+ */
+export async function assembleAtomic(
+  ctx: CliContext,
+  world: World,
+  how: { readonly flags: Flags; readonly dir: string; note(text: string): void },
+): Promise<AtomicParts> {
   const { assembleNodes } = await import('../doors/arp/atomic/assemble.ts');
   const { AtomicExecutor } = await import('../doors/arp/atomic/executor.ts');
   const { atomicService } = await import('../doors/arp/atomic/routes.ts');
   const { STACK_VERSION } = await import('../doors/arp/registry/builtin-types.ts');
+  const { flags, dir, note } = how;
   const config = flags.text('config') ?? setting(ctx, 'REEVE_ATOMIC_CONFIG');
   const plugins = flags.texts('nodes');
-  const note = (text: string): void => void ctx.stderr.write(`${escapeControls(redactText(text))}\n`);
   const assembly = await assembleNodes({
     ...world,
     ...(config === undefined ? {} : { configFile: resolve(ctx.cwd, config) }),
@@ -33,16 +71,10 @@ export async function openAtomicExecutor(
     allowedHosts: await allowedByVariable(ctx),
     cwd: ctx.cwd,
     env: ctx.env,
-    dir: resolve(ctx.cwd, setting(ctx, 'REEVE_ATOMIC_DIR') ?? './runs/jarvis_atomic_executor'),
+    dir,
     stackVersion: setting(ctx, 'STACK_VERSION') ?? STACK_VERSION,
     note,
   });
-  try {
-    if (flags.on('publish')) await publish(ctx, assembly.types, jwt);
-  } catch (error) {
-    await assembly.close();
-    throw error;
-  }
   const seconds = positiveOrOff(ctx, 'JARVIS_DEFAULT_TIMEOUT_SECS', false);
   const concurrency = positiveOrOff(ctx, 'JARVIS_MAX_CONCURRENCY', true);
   const executor = new AtomicExecutor({
@@ -54,9 +86,10 @@ export async function openAtomicExecutor(
     ...(concurrency === undefined ? {} : { concurrency }),
   });
   return {
+    executor,
     group: atomicService(executor, { ...world, checks: () => assembly.checks() }),
-    isReady: async () => true,
-    stop: (graceMs) => executor.stop(graceMs),
+    types: assembly.types,
+    checks: () => assembly.checks(),
     close: () => assembly.close(),
   };
 }

@@ -16,7 +16,8 @@ import { compositeService } from '../doors/arp/composite/routes.ts';
 import { compositeSettings, type CompositeSettings } from '../doors/arp/composite/settings.ts';
 import { deterministicStrategy, type Strategy } from '../doors/arp/composite/strategy.ts';
 import type { RouteGroup } from '../doors/http.ts';
-import { llmSettings, openLlm } from '../doors/arp/llm/settings.ts';
+import type { Llm } from '../doors/arp/llm/llm.ts';
+import { llmSettings, openLlm, type LlmSettings } from '../doors/arp/llm/settings.ts';
 import type { CliContext } from './command.ts';
 import { serviceToken } from './service-token.ts';
 
@@ -42,7 +43,7 @@ export async function openCompositeExecutor(
   const settings = compositeSettings(ctx.env);
   const selection = required(ctx, 'SELECTION');
   const registry = required(ctx, 'NODE_REGISTRY');
-  const strategy = await strategyOf(ctx, settings);
+  const strategy = await strategyOf(ctx, settings, (model) => openLlm(model, ctx.cwd));
   if (strategy === undefined)
     note(`${STRATEGY} is llm, and no ARP_LLM_… is set: every begin is refused with composite_llm_missing`);
   const tokens =
@@ -90,12 +91,16 @@ function required(ctx: CliContext, name: 'SELECTION' | 'NODE_REGISTRY'): string 
 }
 
 /** A model where one is configured; the fixed rules need none. @returns undefined: it is asked for, and there is none */
-async function strategyOf(ctx: CliContext, settings: CompositeSettings): Promise<Strategy | undefined> {
+export async function strategyOf(
+  ctx: CliContext,
+  settings: CompositeSettings,
+  open: (model: LlmSettings) => Promise<Llm> | Llm,
+): Promise<Strategy | undefined> {
   const model = llmSettings(ctx.env);
   const name = textOf(ctx.env, STRATEGY) ?? (model === undefined ? 'deterministic' : 'llm');
   if (name === 'deterministic') return deterministicStrategy;
   if (name !== 'llm') throw refusal(STRATEGY, name.slice(0, 100), 'deterministic or llm');
   if (model === undefined) return undefined;
   const { llmStrategy } = await import('../doors/arp/composite/llm-strategy.ts');
-  return llmStrategy(await openLlm(model, ctx.cwd), settings.argumentRetries);
+  return llmStrategy(await open(model), settings.argumentRetries);
 }

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { RouteGroup } from '../doors/http.ts';
 import type { Llm } from '../doors/arp/llm/llm.ts';
+import type { SelectionOptions } from '../doors/arp/selection/selection.ts';
 import type { NodeTypes } from '../doors/arp/registry/node-types.ts';
 import type { ServiceKey } from '../doors/arp/services.ts';
 import {
@@ -74,21 +75,28 @@ async function openSelection(
   const strategy = setting(ctx, 'JARVIS_SELECTION_STRATEGY') ?? 'llm';
   const llm = strategy === 'llm' ? await configuredLlm(ctx) : undefined;
   const nodeTypes = await configuredRegistry(ctx, jwt);
-  const topDefault = positive(ctx, 'JARVIS_SELECTION_TOP_K_DEFAULT', 'whole');
-  const plannerId = setting(ctx, 'JARVIS_SELECTION_PLANNER_NODE_TYPE_ID');
   const group = selectionRoutes({
     ...world,
+    ...selectionDefaults(ctx),
     strategy,
     ...(llm === undefined ? {} : { llm }),
     ...(nodeTypes === undefined ? {} : { nodeTypes }),
-    ...(topDefault === undefined ? {} : { topDefault }),
-    ...(plannerId === undefined ? {} : { plannerId }),
   });
   return { group, isReady: async () => true, close: () => undefined };
 }
 
+/** @throws ReeveError E_INVALID_INPUT_SCHEMA */
+export function selectionDefaults(ctx: CliContext): Pick<SelectionOptions, 'topDefault' | 'plannerId'> {
+  const topDefault = positive(ctx, 'JARVIS_SELECTION_TOP_K_DEFAULT', 'whole');
+  const plannerId = setting(ctx, 'JARVIS_SELECTION_PLANNER_NODE_TYPE_ID');
+  return {
+    ...(topDefault === undefined ? {} : { topDefault }),
+    ...(plannerId === undefined ? {} : { plannerId }),
+  };
+}
+
 /** Undefined: no variable `ARP_LLM_…` is set. */
-async function configuredLlm(ctx: CliContext): Promise<Llm | undefined> {
+export async function configuredLlm(ctx: CliContext): Promise<Llm | undefined> {
   const { llmSettings, openLlm } = await import('../doors/arp/llm/settings.ts');
   const settings = llmSettings(ctx.env);
   return settings === undefined ? undefined : openLlm(settings, ctx.cwd);

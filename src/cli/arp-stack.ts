@@ -5,17 +5,13 @@ import { inProcessCallbacks } from '../doors/arp/coordinator/in-process.ts';
 import type { Coordinator } from '../doors/arp/coordinator/coordinator.ts';
 import { Artifacts } from '../doors/arp/artifact-store/artifacts.ts';
 import { artifactStoreService } from '../doors/arp/artifact-store/routes.ts';
-import { assembleNodes } from '../doors/arp/atomic/assemble.ts';
-import { AtomicExecutor } from '../doors/arp/atomic/executor.ts';
 import { publishTypes } from '../doors/arp/atomic/publish.ts';
-import { atomicService } from '../doors/arp/atomic/routes.ts';
 import { CompositeExecutor } from '../doors/arp/composite/executor.ts';
 import { compositeService } from '../doors/arp/composite/routes.ts';
 import { compositeSettings } from '../doors/arp/composite/settings.ts';
-import { deterministicStrategy } from '../doors/arp/composite/strategy.ts';
 import { decisionPoint, type Decide } from '../doors/arp/pdp/pdp.ts';
 import { pdpService } from '../doors/arp/pdp/routes.ts';
-import type { Llm } from '../doors/arp/llm/llm.ts';
+import { openLlm } from '../doors/arp/llm/settings.ts';
 import type { PolicyDecisionPoint } from '../doors/arp/ports.ts';
 import { builtinTypes, STACK_VERSION } from '../doors/arp/registry/builtin-types.ts';
 import { NodeRegistry } from '../doors/arp/registry/registry.ts';
@@ -25,9 +21,12 @@ import { selectionService } from '../doors/arp/selection/selection.ts';
 import type { RouteGroup } from '../doors/http.ts';
 import { policyFile } from '../policy/arp-policy/load.ts';
 import { mounted } from '../server/mount.ts';
+import { assembleAtomic } from './arp-atomic.ts';
+import { strategyOf } from './arp-composite.ts';
 import { assembleCoordinator, mirroredBy } from './arp-coordinator.ts';
-import { positiveOrOff, setting, type Inbound } from './arp-settings.ts';
-import type { CliContext } from './command.ts';
+import { configuredLlm, selectionDefaults } from './arp-services.ts';
+import { setting, type Inbound } from './arp-settings.ts';
+import type { CliContext, Flags } from './command.ts';
 
 /** Where composites call back: here that is no address, and nobody connects to it. */
 const HERE = 'reeve:in-process';
@@ -48,10 +47,8 @@ export interface StackOptions {
   readonly policy: string | undefined;
   /** Everything is allowed. */
   readonly devAllow: boolean;
-  /** Configuration of atomic nodes. */
-  readonly config: string | undefined;
-  /** Folders and packages with nodes. */
-  readonly nodes: readonly string[];
+  /** Which nodes there are. */
+  readonly flags: Flags;
   note(text: string): void;
 }
 
@@ -91,39 +88,20 @@ interface Ground {
 
 async function assemble(ctx: CliContext, options: StackOptions, ground: Ground): Promise<Stack> {
   const { world, dir, ends, close } = ground;
-  const { note } = options;
+  const { flags, note } = options;
   const stackVersion = setting(ctx, 'STACK_VERSION') ?? STACK_VERSION;
   const registry = new NodeRegistry(join(dir, 'node_registry.sqlite'));
   ends.push(() => registry.close());
   registry.seed(builtinTypes(stackVersion));
 
-  const nodes = await assembleNodes({
-    ...world,
-    ...(options.config === undefined ? {} : { configFile: resolve(ctx.cwd, options.config) }),
-    plugins: options.nodes,
-    allowedHosts: (setting(ctx, 'REEVE_WEB_FETCH_ALLOW') ?? '')
-      .split(',')
-      .flatMap((host) => host.trim() || []),
-    cwd: ctx.cwd,
-    env: ctx.env,
-    dir: join(dir, 'atomic_executor'),
-    stackVersion,
-    note,
-  });
-  ends.push(() => nodes.close());
-  await publishTypes(registry, nodes.types);
-  const seconds = positiveOrOff(ctx, 'JARVIS_DEFAULT_TIMEOUT_SECS', false);
-  const atomic = new AtomicExecutor({
-    nodes: nodes.nodes,
-    nowMs: () => world.nowMs(),
-    note,
-    cancelElsewhere: (nodeRunId) => nodes.cancel(nodeRunId),
-    ...(seconds === undefined ? {} : { timeoutMs: seconds * 1000 }),
-  });
+  const atomic = await assembleAtomic(ctx, world, { flags, dir: join(dir, 'atomic_executor'), note });
+  ends.push(() => atomic.close());
+  await publishTypes(registry, atomic.types);
 
-  const llm = await languageModel(ctx);
+  const llm = await configuredLlm(ctx);
   const selecting = {
     ...world,
+    ...selectionDefaults(ctx),
     strategy: setting(ctx, 'JARVIS_SELECTION_STRATEGY') ?? (llm === undefined ? 'deterministic' : 'llm'),
     nodeTypes: registry,
     ...(llm === undefined ? {} : { llm }),
@@ -133,10 +111,8 @@ async function assemble(ctx: CliContext, options: StackOptions, ground: Ground):
   const composite = new CompositeExecutor({
     selection: selectionService(selecting),
     nodeTypes: registry,
-    strategy:
-      llm === undefined
-        ? deterministicStrategy
-        : (await import('../doors/arp/composite/llm-strategy.ts')).llmStrategy(llm, settings.argumentRetries),
+    // One model for both: what it answers from a file it answers in order.
+    strategy: await strategyOf(ctx, settings, async (model) => llm ?? openLlm(model, ctx.cwd)),
     settings,
     clock: { nowMs: world.nowMs, pause: (ms, signal) => delay(ms, undefined, { signal }) },
     coordinator() {
@@ -156,10 +132,10 @@ async function assemble(ctx: CliContext, options: StackOptions, ground: Ground):
     authenticate: options.authenticate,
     policy: { pdp },
     nodeTypes: registry,
-    atomic: { endpoint: `${HERE}/atomic-executor`, execution: atomic },
+    atomic: { endpoint: `${HERE}/atomic-executor`, execution: atomic.executor },
     composite: { endpoint: `${HERE}/composite-executor`, execution: composite },
     publicUrl: HERE,
-    checks: async () => nodes.checks(),
+    checks: () => atomic.checks(),
     ...(await mirroredBy(ctx, options.jwt)),
   });
   ends.push(() => service.close());
@@ -172,7 +148,7 @@ async function assemble(ctx: CliContext, options: StackOptions, ground: Ground):
         registryService(registry, world),
         selectionRoutes(selecting),
         pdpService(decide, world),
-        atomicService(atomic, { ...world, checks: () => nodes.checks() }),
+        atomic.group,
         compositeService(composite, world),
         artifactStoreService(artifacts, world),
       ].map((group) => mounted(group, `/${group.name}`)),
@@ -180,16 +156,10 @@ async function assemble(ctx: CliContext, options: StackOptions, ground: Ground):
     deniesAll,
     isReady: () => service.isReady(),
     async stop(graceMs) {
-      await Promise.all([service.stop?.(graceMs), composite.stop(), atomic.stop(graceMs)]);
+      await Promise.all([service.stop?.(graceMs), composite.stop(), atomic.executor.stop(graceMs)]);
     },
     close,
   };
-}
-
-async function languageModel(ctx: CliContext): Promise<Llm | undefined> {
-  const { llmSettings, openLlm } = await import('../doors/arp/llm/settings.ts');
-  const settings = llmSettings(ctx.env);
-  return settings === undefined ? undefined : openLlm(settings, ctx.cwd);
 }
 
 /** A flag wins over the environment, which is read as the PDP reads it (contract arp §6). */

@@ -130,6 +130,19 @@ describe.concurrent('up', () => {
   });
 });
 
+describe.concurrent('up and the services alone', () => {
+  test.for([
+    ['REEVE_WEB_FETCH_ALLOW', 'https://example.com/path'],
+    ['REEVE_ATOMIC_CONFIG', 'not-there.yaml'],
+    ['JARVIS_COMPOSITE_STRATEGY', 'guess'],
+    ['JARVIS_SELECTION_TOP_K_DEFAULT', 'many'],
+  ] as const)('read the same variables: %s cannot be %s', async ([variable, value], { home }) => {
+    const env = { [variable]: value };
+    const { code, stderr } = await home.run(['up', '--dev-allow', '--port', '0'], { program: 'reeve', env });
+    expect([code, stderr]).toEqual([6, expect.stringMatching(new RegExp(`${variable}|not-there.yaml`))]);
+  });
+});
+
 describe.concurrent('seven services, seven processes', () => {
   test('G32 G42 a planned run from the gateway to the executors and back', async ({ home }) => {
     const opened: Up[] = [];

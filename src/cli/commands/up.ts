@@ -48,8 +48,7 @@ export const up: CommandHandler = async (ctx, { flags }) => {
     jwt: settings.jwt,
     policy,
     devAllow,
-    config: flags.text('config'),
-    nodes: flags.texts('nodes'),
+    flags,
     note: telemetry.note,
   });
   const failures = jobFailures({ version: ctx.version, strict: false, nowMs: () => Date.now() });
