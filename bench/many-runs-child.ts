@@ -1,5 +1,6 @@
 // One process of the scenarios with many runs: `make` them, `wake` parked ones, or `work` on live ones until it is killed.
 import { setTimeout as delay } from 'node:timers/promises';
+import { newLeaseId } from '../src/engine/process-proof.ts';
 import { Worker } from '../src/engine/worker.ts';
 import type { NodeSpec } from '../src/model/node.ts';
 import { TrivialExecutor } from './systems/reeve-executor.ts';
@@ -122,6 +123,7 @@ async function work(): Promise<never> {
     engine,
     executors: new Map([[executor.name, executor]]),
     worker: `bench-${process.pid}`,
+    newLeaseId,
   });
   await worker.run({ queues: ['default'], concurrency: CONCURRENCY }, new AbortController().signal);
   throw new Error('the worker ended');

@@ -4,6 +4,7 @@
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Engine } from '../../src/engine/engine.ts';
+import { systemDeaths } from '../../src/engine/process-proof.ts';
 import { systemChance, systemClock } from '../../src/engine/system.ts';
 import { Worker } from '../../src/engine/worker.ts';
 import type { NodeSpec } from '../../src/model/node.ts';
@@ -31,7 +32,13 @@ export function storeOf({ dir, postgres }: Place, kind: Kind): Promise<Store> {
 }
 
 export function engineOn(store: Store): Engine {
-  return new Engine({ store: store.runs, blobs: store.blobs, clock: systemClock, chance: systemChance });
+  return new Engine({
+    store: store.runs,
+    blobs: store.blobs,
+    clock: systemClock,
+    chance: systemChance,
+    deaths: systemDeaths,
+  });
 }
 
 export const COMMON = { tenant: 'bench', actor: 'bench', name: 'bench', limits: {}, labels: {} } as const;

@@ -1,6 +1,7 @@
 /** Wiring: the parts of the jobs door, put together for one process. */
 import { join } from 'node:path';
 import { Engine } from '../engine/engine.ts';
+import { systemDeaths } from '../engine/process-proof.ts';
 import { systemChance, systemClock } from '../engine/system.ts';
 import { LEASE_TTL_MS } from '../engine/worker.ts';
 import { JobDirectories } from '../doors/jobs/directory.ts';
@@ -39,6 +40,7 @@ export async function openJobs(options: OpenJobsOptions): Promise<Jobs> {
     blobs: store.blobs,
     clock: systemClock,
     chance: systemChance,
+    deaths: systemDeaths,
     ...(observer === undefined ? {} : { observer }),
   });
   const { note = (text: string): void => void stderr.write(`${escapeControls(text)}\n`) } = options;

@@ -22,7 +22,7 @@ import type { Commit, CommitResult, RunStore, StoredEvent } from '../store/run-s
 import type { EngineObserver } from '../telemetry/engine-observer.ts';
 import { CommitQueue } from './commit-queue.ts';
 import { openEvents, sealEvent } from './event-codec.ts';
-import type { Chance, Clock } from './ports.ts';
+import type { Chance, Clock, Deaths } from './ports.ts';
 import { nextTurn, sha256 } from './system.ts';
 import { workChanges } from './work-changes.ts';
 
@@ -63,6 +63,8 @@ export interface EngineOptions {
   readonly chance: Chance;
   /** Resolves in the next turn of the event loop; a simulation has turns of its own. */
   readonly turn?: () => Promise<void>;
+  /** Default: nobody is ever provably dead, and each lease has to run out. */
+  readonly deaths?: Deaths;
   readonly observer?: EngineObserver;
 }
 
@@ -71,15 +73,17 @@ export class Engine {
   readonly blobs: BlobStore;
   readonly clock: Clock;
   readonly chance: Chance;
+  readonly deaths: Deaths | undefined;
   readonly #queue: CommitQueue;
   readonly #observer: EngineObserver | undefined;
   readonly #hot = new Map<string, HotRun>();
 
-  constructor({ store, blobs, clock, chance, turn = nextTurn, observer }: EngineOptions) {
+  constructor({ store, blobs, clock, chance, turn = nextTurn, deaths, observer }: EngineOptions) {
     this.store = store;
     this.blobs = blobs;
     this.clock = clock;
     this.chance = chance;
+    this.deaths = deaths;
     this.#queue = new CommitQueue(store, turn);
     this.#observer = observer;
   }
@@ -103,7 +107,7 @@ export class Engine {
         continue;
       }
       const held = this.#heldBy(hot, command);
-      const lease = held === undefined ? undefined : await this.#leaseOf(hot, held);
+      const lease = held === undefined ? undefined : await this.#leaseOf(hot, held, isFromOutside(command));
       if (this.#heldBy(hot, command)?.epoch !== held?.epoch) continue; // someone claimed it while we looked
       const ctx: Context = {
         nowMs: this.clock.nowMs(),
@@ -297,13 +301,16 @@ export class Engine {
   async #leaseOf(
     hot: HotRun,
     held: { node: string; epoch: number; ttlMs: number },
+    /** Who claims ends the lease of a dead worker first: the store grants none before the time of the other is up. */
+    endsDead: boolean,
   ): Promise<NonNullable<Context['lease']>> {
     const isPending = hot.pending > 0;
     const row = (await this.store.work(hot.state.id)).find(({ node }) => node === held.node);
     // A lease that is not durable yet has just been taken: the row is still about the one before.
     if (isPending && row?.epoch !== held.epoch) return { live: true, seenMs: 0 };
     const untilMs = row?.untilMs ?? 0;
-    return { live: untilMs > this.clock.nowMs(), seenMs: Math.max(0, untilMs - held.ttlMs) };
+    const isDead = endsDead && row?.leaseId != null && this.deaths?.isDead(row.leaseId) === true;
+    return { live: !isDead && untilMs > this.clock.nowMs(), seenMs: Math.max(0, untilMs - held.ttlMs) };
   }
 
   async #isStale(runId: string, hot: HotRun): Promise<boolean> {

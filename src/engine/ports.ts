@@ -6,6 +6,15 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
+/** Which leases are held by processes that have surely ended. */
+export interface Deaths {
+  /**
+   * Whether the process that took this lease is provably gone: it will never do anything again. What is frozen, runs
+   * elsewhere, or cannot be judged from here is not: then only time tells.
+   */
+  isDead(leaseId: string): boolean;
+}
+
 /** Where effects were begun, for stores that several machines share. */
 export interface EffectPlaces {
   /** Says that the effect belongs to this place, unless it belongs to another one. Durable. @returns whose it is. */

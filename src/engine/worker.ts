@@ -5,6 +5,7 @@ import { ReeveError } from '../model/errors.ts';
 import type { RunState } from '../model/state.ts';
 import { isTerminal } from '../model/transitions.ts';
 import type { WorkRow } from '../store/run-store.ts';
+import { DeadWorkers, keyOf } from './dead-workers.ts';
 import { Driver, type DriveEnd, type DriverOptions } from './driver.ts';
 import { executorFailure, watchPatiently } from './executor-calls.ts';
 import type { Executor } from './executor.ts';
@@ -95,6 +96,10 @@ export class Worker {
     const stopping = AbortSignal.any([signal, failed.signal]);
     let woken: () => void = () => undefined;
     const unsubscribe = engine.store.subscribe(() => woken());
+    const dead = new DeadWorkers(engine, queues);
+    await dead.look();
+    const over = new AbortController();
+    const burying = dead.watch(lookMs, AbortSignal.any([stopping, over.signal]));
     try {
       for (;;) {
         const wake = new Promise<void>((resolve) => {
@@ -107,7 +112,9 @@ export class Worker {
           for (const [key, untilMs] of refused) if (untilMs <= nowMs) refused.delete(key);
           const limit = room + refused.size + driving.size + crowd.size;
           const rows = room <= 0 ? [] : await engine.store.due({ nowMs, limit, queues });
-          const free = rows.filter((row) => !driving.has(keyOf(row)) && !refused.has(keyOf(row)));
+          const free = dead
+            .before(rows, room)
+            .filter((row) => !driving.has(keyOf(row)) && !refused.has(keyOf(row)));
           const fresh = crowd.choose(free, room);
           for (const row of fresh) {
             const work = this.#take(row, stopping)
@@ -147,7 +154,8 @@ export class Worker {
       }
     } finally {
       unsubscribe();
-      await Promise.allSettled(driving.values());
+      over.abort('over');
+      await Promise.allSettled([burying, ...driving.values()]);
     }
   }
 
@@ -251,10 +259,6 @@ class Crowd {
       return left.splice(Math.floor(this.#chance.random() * left.length), 1);
     }).flat();
   }
-}
-
-function keyOf(row: WorkRow): string {
-  return `${row.runId}\n${row.node}`;
 }
 
 function isLostRace(error: unknown): boolean {

@@ -136,6 +136,12 @@ export interface QueueStanding {
   readonly leased: number;
 }
 
+/** A worker that holds leases, and one of them. */
+export interface Holder {
+  readonly worker: string;
+  readonly leaseId: string;
+}
+
 export const STANDING_COUNT_MAX = 10_000;
 
 export interface RunStore {
@@ -165,6 +171,10 @@ export interface RunStore {
   nextDueMs(queues: readonly string[]): Promise<number | undefined>;
   /** One queue, as it stands at `nowMs`: whether work that could be done is being done. */
   standing(queue: string, nowMs: number): Promise<QueueStanding>;
+  /** Who holds leases in this queue, also such as have run out: each worker once. Costs by workers, not by runs. */
+  holders(queue: string): Promise<readonly Holder[]>;
+  /** Rows of this queue that are leased to a worker, at most `limit`. */
+  heldBy(queue: string, worker: string, limit: number): Promise<readonly WorkRow[]>;
   work(runId: string): Promise<readonly WorkRow[]>;
   /**
    * Prolongs a lease, also one that has run out and that nobody took; never shortens it. False: it is not held under

@@ -612,6 +612,36 @@ export function runStoreContract(name: string, open: () => Promise<RunStoreHarne
         expect(await other.standing('a', 70)).toEqual({ runnable: 4, oldestDueMs: 10, leased: 0 });
       });
 
+      test('who holds leases: each worker once, also of leases that have run out, and what it holds', async () => {
+        const { store, another } = await harness();
+        expect(await store.holders('a')).toEqual([]);
+        await store.commit([
+          commitOf('r1', {
+            work: [lease('m', 1, 0, 10), lease('n', 2, 0, 99), offer('o', 5)],
+            head: { queue: 'a' },
+          }),
+          commitOf('r2', { work: [lease('m', 2, 0, 50), offer('n', 5)], head: { queue: 'a' } }),
+          commitOf('r3', { work: [lease('m', 3, 0, 50)], head: { queue: 'b' } }),
+        ]);
+        const other = await another();
+        const holders = async (queue: string) =>
+          (await other.holders(queue)).toSorted((x, y) => (x.worker < y.worker ? -1 : 1));
+        expect(await holders('a')).toEqual([
+          { worker: 'worker-1', leaseId: 'lease-1' },
+          { worker: 'worker-2', leaseId: 'lease-2' },
+        ]);
+        expect(await holders('b')).toEqual([{ worker: 'worker-3', leaseId: 'lease-3' }]);
+        expect(await holders('none')).toEqual([]);
+        const held = async (queue: string, worker: string, limit = 10) =>
+          (await other.heldBy(queue, worker, limit)).map(({ runId, node }) => `${runId}/${node}`).toSorted();
+        expect(await held('a', 'worker-2')).toEqual(['r1/n', 'r2/m']);
+        expect(await held('a', 'worker-2', 1)).toHaveLength(1);
+        expect(await held('b', 'worker-2')).toEqual([]);
+        expect(await other.heldBy('a', 'worker-1', 10)).toMatchObject([
+          { runId: 'r1', node: 'm', state: 'leased', epoch: 1, leaseId: 'lease-1', untilMs: 10 },
+        ]);
+      });
+
       test('the work of one queue is found behind any amount of another one', async () => {
         const { store } = await harness();
         const busy = Array.from({ length: 600 }, (_, at) =>

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Engine } from '../../src/engine/engine.ts';
 import type { DriveEnd } from '../../src/engine/driver.ts';
+import type { Deaths } from '../../src/engine/ports.ts';
 import type { Executor } from '../../src/engine/executor.ts';
 import { sha256 } from '../../src/engine/system.ts';
 import { Worker, type WorkerOptions } from '../../src/engine/worker.ts';
@@ -65,7 +66,11 @@ export class Lab {
   }
 
   /** An engine of its own process, as far as the store can tell. */
-  engine(wrap: (store: RunStore) => RunStore = (store) => store, observer?: EngineObserver): Engine {
+  engine(
+    wrap: (store: RunStore) => RunStore = (store) => store,
+    observer?: EngineObserver,
+    deaths?: Deaths,
+  ): Engine {
     const chance = {
       random: () => 0.5,
       id: (prefix: string) => `${prefix}${String((this.#ids += 1)).padStart(24, '0')}`,
@@ -76,6 +81,7 @@ export class Lab {
       clock: this.clock,
       chance,
       ...(observer === undefined ? {} : { observer }),
+      ...(deaths === undefined ? {} : { deaths }),
     });
   }
 

@@ -3,6 +3,7 @@ import type {
   Commit,
   CommitResult,
   DueQuery,
+  Holder,
   ListQuery,
   LoadedRun,
   QueueStanding,
@@ -93,6 +94,18 @@ export class MemoryDb {
       oldestDueMs: due.length === 0 ? undefined : Math.min(...due),
       leased: rows.filter(({ dueMs, state }) => dueMs > nowMs && state === 'leased').length,
     };
+  }
+
+  holders(queue: string): readonly Holder[] {
+    const held = new Map<string, string>();
+    for (const { state, worker, leaseId } of this.#claimable([queue]))
+      if (state === 'leased') held.set(worker ?? '', leaseId ?? '');
+    return [...held].map(([worker, leaseId]) => ({ worker, leaseId }));
+  }
+
+  heldBy(queue: string, worker: string, limit: number): readonly WorkRow[] {
+    const rows = this.#claimable([queue]).filter((row) => row.state === 'leased' && row.worker === worker);
+    return rows.slice(0, limit);
   }
 
   work(runId: string): readonly WorkRow[] {
@@ -232,6 +245,12 @@ export class MemoryRunStore implements RunStore {
   }
   async standing(queue: string, nowMs: number): Promise<QueueStanding> {
     return this.#open().standing(queue, nowMs);
+  }
+  async holders(queue: string): Promise<readonly Holder[]> {
+    return this.#open().holders(queue);
+  }
+  async heldBy(...query: Parameters<RunStore['heldBy']>): Promise<readonly WorkRow[]> {
+    return this.#open().heldBy(...query);
   }
   async work(runId: string): Promise<readonly WorkRow[]> {
     return this.#open().work(runId);

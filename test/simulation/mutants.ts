@@ -70,13 +70,13 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: 'src/engine/engine.ts',
-    find: 'return { live: untilMs > this.clock.nowMs(), seenMs: Math.max(0, untilMs - held.ttlMs) };',
+    find: 'return { live: !isDead && untilMs > this.clock.nowMs(), seenMs: Math.max(0, untilMs - held.ttlMs) };',
     replace: 'return { live: false, seenMs: Math.max(0, untilMs - held.ttlMs) };',
     says: 'takes every lease for one that ran out',
   },
   {
     file: 'src/engine/engine.ts',
-    find: 'return { live: untilMs > this.clock.nowMs(), seenMs: Math.max(0, untilMs - held.ttlMs) };',
+    find: 'return { live: !isDead && untilMs > this.clock.nowMs(), seenMs: Math.max(0, untilMs - held.ttlMs) };',
     replace: 'return { live: true, seenMs: Math.max(0, untilMs - held.ttlMs) };',
     says: 'takes no lease for one that ran out',
   },

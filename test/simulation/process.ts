@@ -292,6 +292,8 @@ export class SimProcess {
       due: (query) => read('due', () => db.due(query)),
       nextDueMs: (queues) => read('next due', () => db.nextDueMs(queues)),
       standing: (queue, nowMs) => read(`standing ${queue}`, () => db.standing(queue, nowMs)),
+      holders: (queue) => read(`holders ${queue}`, () => db.holders(queue)),
+      heldBy: (...query) => read(`held by ${query[1]}`, () => db.heldBy(...query)),
       work: (runId) => read(`work ${runId}`, () => db.work(runId)),
       remove: (runId) => this.#call('commit', `remove ${runId}`, () => db.remove(runId)),
       subscribe: (listener) => {

@@ -137,7 +137,7 @@ async function goOn(ctx: CliContext, jobs: Jobs, jobId: string): Promise<RunStat
   const { state, error } = await resume(jobs, {
     jobId,
     resume: { by: 'demo' },
-    takeover: true,
+    takeover: 'told',
     markDone: [],
     queue: false,
     signal: ctx.signal,

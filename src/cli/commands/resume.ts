@@ -28,7 +28,8 @@ export const resume: CommandHandler = async (ctx, { args, flags }) => {
         ...(reason === undefined ? {} : { reason }),
         ...(limits === undefined ? {} : { limits }),
       },
-      takeover: flags.on('takeover'),
+      // wrkr's program waits for the end of the lease (W12), unless it is told not to.
+      takeover: flags.on('takeover') ? 'told' : ctx.program === 'reeve' ? 'proven' : undefined,
       markDone: flags.texts('mark-done'),
       queue: flags.on('queue'),
       signal: ctx.signal,

@@ -1,6 +1,7 @@
 /** What the verbs of the jobs door share: the engine, the place of the store, and how a job is found. */
 import type { Engine } from '../../engine/engine.ts';
 import type { Executor } from '../../engine/executor.ts';
+import { newLeaseId } from '../../engine/process-proof.ts';
 import { Worker } from '../../engine/worker.ts';
 import { ReeveError } from '../../model/errors.ts';
 import type { RunSpec } from '../../model/run-spec.ts';
@@ -54,7 +55,7 @@ export function workerOf(
     engine: jobs.engine,
     executors: jobs.executors,
     worker: `${prefix}-${process.pid}${jobs.place === undefined ? '' : `@${jobs.place}`}`,
-    newLeaseId: () => `lease-${process.pid}-${process.hrtime.bigint()}`,
+    newLeaseId,
     ttlMs: jobs.leaseTtlMs,
     environmentOf: (rules) => captureFingerprint(rules, jobs.surroundings),
     onChange: (jobId) => {

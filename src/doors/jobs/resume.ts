@@ -3,6 +3,7 @@ import { redactText } from '../../policy/redaction/redactor.ts';
 import { ReeveError } from '../../model/errors.ts';
 import type { RunState } from '../../model/state.ts';
 import { isTerminal } from '../../model/transitions.ts';
+import { endDeadLease } from '../../engine/dead-workers.ts';
 import { isAlive } from './process-alive.ts';
 import { jobState, workerOf, type Jobs } from './jobs.ts';
 import { DEFAULT_QUEUE, ran, type Ran } from './submit.ts';
@@ -10,8 +11,11 @@ import { DEFAULT_QUEUE, ran, type Ran } from './submit.ts';
 export interface ResumeOptions {
   readonly jobId: string;
   readonly resume: Resume;
-  /** Take over from a worker that is provably dead, before its lease ends. */
-  readonly takeover: boolean;
+  /**
+   * Take over from a worker that is dead, before its lease ends: `proven` where its end is certain (engine/process-proof.ts),
+   * `told` also where a person says so and no process of its id is here.
+   */
+  readonly takeover?: 'proven' | 'told' | undefined;
   /** Steps with an unknown outcome that took effect: they do not run again. */
   readonly markDone: readonly string[];
   /** Hand the job back to the queue's workers instead of running it here. */
@@ -41,7 +45,7 @@ export async function beginResume(jobs: Jobs, given: ResumeOptions): Promise<() 
       flag: '--queue',
     });
   }
-  if (options.takeover) await expireDead(jobs, state);
+  if (options.takeover !== undefined) await expireDead(jobs, state, options.takeover);
   await settleDone(jobs, state, options);
   const worker = workerOf(jobs, 'dispatch', { onChange: options.onChange });
   const claimed = await claimOrExplain();
@@ -101,21 +105,17 @@ export function isDeadWorker(worker: string | null, here: string | undefined): b
 }
 
 /** Ends the lease of a dead worker now. A worker that lives keeps it: nothing is taken from it. */
-async function expireDead(jobs: Jobs, state: RunState): Promise<void> {
-  const { rootId } = state.spec;
-  const root = state.nodes.get(rootId);
-  if (root?.lease === undefined || !isDeadWorker(root.lease.worker, jobs.place)) return;
-  const row = (await jobs.engine.store.work(state.id)).find(({ node }) => node === rootId);
-  const nowMs = jobs.engine.clock.nowMs();
-  // Last seen: when the lease was last renewed, which is its end less its time to live.
-  const seenMs = Math.min(nowMs, Math.max(state.lastAtMs, (row?.untilMs ?? nowMs) - jobs.leaseTtlMs));
-  await jobs.engine.execute(state.id, {
-    type: 'release',
-    node: rootId,
-    epoch: root.epoch,
-    cause: 'expired',
-    seenMs,
-  });
+async function expireDead(jobs: Jobs, state: RunState, by: 'proven' | 'told'): Promise<void> {
+  const row = (await jobs.engine.store.work(state.id)).find(({ node }) => node === state.spec.rootId);
+  if (row?.leaseId == null) return;
+  const isProven = jobs.engine.deaths?.isDead(row.leaseId) === true;
+  if (isProven || (by === 'told' && isDeadWorker(row.worker, jobs.place)))
+    await endDeadLease(jobs.engine, row).catch(ignoreOvertaken);
+}
+
+/** Somebody else took it at the same moment: the claim says who. */
+function ignoreOvertaken(error: unknown): void {
+  if (!(error instanceof ReeveError && error.code === 'E_LEASE_CONFLICT')) throw error;
 }
 
 async function settleDone(

@@ -127,7 +127,7 @@ async function resumeJob(service: JobService, request: HttpRequest): Promise<Htt
   const { jobs, runner } = service;
   const { id } = await jobIn(jobs, request);
   const body = (request.body ?? {}) as ResumeBody;
-  const { force_env: force = false, takeover = false, mark_done: markDone = [], reason } = body;
+  const { force_env: force = false, takeover, mark_done: markDone = [], reason } = body;
   const limits = limitsFrom((name) => body[name] as number | undefined);
   const decides = force ? 'force_env' : markDone.length > 0 ? 'mark_done' : undefined;
   if (decides !== undefined && (reason ?? '').trim() === '')
@@ -141,7 +141,7 @@ async function resumeJob(service: JobService, request: HttpRequest): Promise<Htt
       ...(reason === undefined ? {} : { reason }),
       ...(limits === undefined ? {} : { limits }),
     },
-    takeover,
+    takeover: takeover === true ? 'told' : takeover === undefined ? 'proven' : undefined,
     markDone,
   });
   if (request.query['wait'] === false)

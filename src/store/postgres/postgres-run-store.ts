@@ -10,6 +10,7 @@ import type {
   Commit,
   CommitResult,
   DueQuery,
+  Holder,
   ListQuery,
   LoadedRun,
   QueueStanding,
@@ -23,12 +24,14 @@ import type {
 import {
   toEvent,
   toHead,
+  toHolder,
   toPage,
   toStanding,
   toWork,
   type StandingRow,
   type EventRow,
   type HeadRow,
+  type HolderRow,
   type WorkRecord,
 } from '../sql/rows.ts';
 import { eventsOfTypes, listStatement } from '../sql/statements.ts';
@@ -179,6 +182,14 @@ export class PostgresRunStore implements RunStore {
   async standing(queue: string, nowMs: number): Promise<QueueStanding> {
     const [row] = await this.#read<StandingRow>('standing', { queue, now: nowMs });
     return toStanding(row ?? { oldest_due_ms: null, runnable: 0, leased: 0 });
+  }
+
+  async holders(queue: string): Promise<readonly Holder[]> {
+    return (await this.#read<HolderRow>('holders', { queue })).map(toHolder);
+  }
+
+  async heldBy(queue: string, worker: string, limit: number): Promise<readonly WorkRow[]> {
+    return (await this.#read<WorkRecord>('heldBy', { queue, worker, limit })).map(toWork);
   }
 
   async work(runId: string): Promise<readonly WorkRow[]> {

@@ -2,7 +2,7 @@
  * Numbered, forward only. A migration is never edited after a release: add the next one. `breaking` says that older
  * programs must not touch the store afterwards; the store then carries this number as its least reader.
  */
-import { PARKED } from './schema.ts';
+import { LEASED, PARKED } from './schema.ts';
 
 type Dialect = 'sqlite' | 'postgres';
 
@@ -104,6 +104,14 @@ export const MIGRATIONS: readonly Migration[] = [
         )${isSqlite ? ' without rowid' : ''}`,
         'create index aliases_of_run on aliases (run_no)',
       ];
+    },
+  },
+  {
+    number: 3,
+    breaking: false,
+    statements() {
+      // Who holds leases: few rows, however many runs wait.
+      return [`create index work_held on work (queue, worker) where state = ${LEASED}`];
     },
   },
 ];

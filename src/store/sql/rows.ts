@@ -1,6 +1,14 @@
 /** Rows as both databases give them, and what the port makes of them. */
 import type { HoldKind, RunPhase } from '../../model/transitions.ts';
-import type { ListQuery, QueueStanding, RunHead, RunPage, StoredEvent, WorkRow } from '../run-store.ts';
+import type {
+  Holder,
+  ListQuery,
+  QueueStanding,
+  RunHead,
+  RunPage,
+  StoredEvent,
+  WorkRow,
+} from '../run-store.ts';
 import { LEASED, OFFERED, PARKED } from './schema.ts';
 
 export interface HeadRow {
@@ -33,6 +41,10 @@ export interface WorkRecord {
   state: number;
   epoch: number;
   worker: string | null;
+  lease_id: string | null;
+}
+export interface HolderRow {
+  worker: string;
   lease_id: string | null;
 }
 export interface StandingRow {
@@ -86,6 +98,10 @@ export function toWork(row: WorkRecord): WorkRow {
     leaseId: row.lease_id,
     untilMs: state === 'leased' ? row.due_ms : null,
   };
+}
+
+export function toHolder({ worker, lease_id }: HolderRow): Holder {
+  return { worker, leaseId: lease_id ?? '' };
 }
 
 export function toStanding({ oldest_due_ms, runnable, leased }: StandingRow): QueueStanding {

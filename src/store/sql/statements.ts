@@ -84,6 +84,17 @@ export const TEXTS = {
       limit ${STANDING_COUNT_MAX}) as due) as runnable,
     (select count(*) from (select state from work where queue = :queue and state <> ${PARKED} and due_ms > :now
       order by due_ms limit ${STANDING_COUNT_MAX}) as later where state = ${LEASED}) as leased`,
+  // From one worker to the next through the index, whatever each of them holds.
+  holders: `with recursive held (worker) as (
+    select min(worker) from work where queue = :queue and state = ${LEASED}
+    union all
+    select (select min(worker) from work where queue = :queue and state = ${LEASED} and worker > held.worker)
+      from held where held.worker is not null
+    ) select worker, (select lease_id from work
+      where queue = :queue and state = ${LEASED} and work.worker = held.worker limit 1) as lease_id
+    from held where worker is not null`,
+  heldBy: `select ${WORK} from work join runs on runs.no = work.run_no
+    where work.queue = :queue and state = ${LEASED} and worker = :worker limit :limit`,
   workOf: `select ${WORK} from work join runs on runs.no = work.run_no where runs.id = :id order by node`,
   strays: `select 'events' as of, count(*) as count from events where run_no not in (select no from runs)
     union all select 'snapshots', count(*) from snapshots where run_no not in (select no from runs)

@@ -20,6 +20,7 @@ import type {
   Commit,
   CommitResult,
   DueQuery,
+  Holder,
   ListQuery,
   LoadedRun,
   QueueStanding,
@@ -133,6 +134,12 @@ export class SharedRunStore implements RunStore {
   }
   standing(queue: string, nowMs: number): Promise<QueueStanding> {
     return this.#local.standing(queue, nowMs);
+  }
+  holders(queue: string): Promise<readonly Holder[]> {
+    return this.#local.holders(queue);
+  }
+  heldBy(queue: string, worker: string, limit: number): Promise<readonly WorkRow[]> {
+    return this.#local.heldBy(queue, worker, limit);
   }
   work(runId: string): Promise<readonly WorkRow[]> {
     return this.#local.work(runId);

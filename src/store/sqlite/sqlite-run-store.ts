@@ -9,6 +9,7 @@ import type {
   Commit,
   CommitResult,
   DueQuery,
+  Holder,
   ListQuery,
   LoadedRun,
   QueueStanding,
@@ -23,12 +24,14 @@ import type {
 import {
   toEvent,
   toHead,
+  toHolder,
   toPage,
   toStanding,
   toWork,
   type StandingRow,
   type EventRow,
   type HeadRow,
+  type HolderRow,
   type WorkRecord,
 } from '../sql/rows.ts';
 import { eventsOfTypes, listStatement, parkedState } from '../sql/statements.ts';
@@ -214,6 +217,14 @@ export class SqliteRunStore implements RunStore {
 
   standing(queue: string, nowMs: number): Promise<QueueStanding> {
     return this.#read(() => toStanding(this.#db.get('standing', { queue, now: nowMs }) as StandingRow));
+  }
+
+  holders(queue: string): Promise<readonly Holder[]> {
+    return this.#read(() => (this.#db.all('holders', { queue }) as HolderRow[]).map(toHolder));
+  }
+
+  heldBy(queue: string, worker: string, limit: number): Promise<readonly WorkRow[]> {
+    return this.#read(() => (this.#db.all('heldBy', { queue, worker, limit }) as WorkRecord[]).map(toWork));
   }
 
   work(runId: string): Promise<readonly WorkRow[]> {

@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { CallExecutor } from '../../../../executors/call-executor.ts';
 import type { Executor } from '../../../../engine/executor.ts';
 import type { Engine } from '../../../../engine/engine.ts';
+import { newLeaseId } from '../../../../engine/process-proof.ts';
 import { Worker } from '../../../../engine/worker.ts';
 import type { JsonObject } from '../../../../model/json.ts';
 import type { AtomicExecution, CompositeExecution } from '../../ports.ts';
@@ -61,6 +62,7 @@ export class Dispatcher {
       engine,
       executors: new Map(this.#executors.map((executor) => [executor.name, executor])),
       worker: `coordinator-${hostname()}-${process.pid}`,
+      newLeaseId,
       admit: admission({ views, policy, atomic, composite, publicUrl }),
       ttlMs: leaseMs ?? LEASE_MS,
       onFailure: (runId, error) => note?.(`run ${runId} cannot be worked on now: ${error.message}`),
