@@ -31,6 +31,8 @@ export interface CliContext {
 
 export interface JobsOptions {
   readonly create?: boolean;
+  /** Whoever serves waits for a database server that is still starting, up to 30 s, and says so. */
+  readonly waits?: boolean;
   /** Is fed with what engine and store do. */
   readonly meter?: Meter | undefined;
   /** Takes what is to be said; default: stderr. */

@@ -46,7 +46,7 @@ export function openContext({ program, commands, json, store, signal }: ContextO
     stderr: process.stderr,
     signal,
     tracer,
-    jobs({ create = true, meter, note } = {}) {
+    jobs({ create = true, waits = false, meter, note } = {}) {
       opening ??= import('./open-jobs.ts').then(({ openJobs }) =>
         openJobs({
           place,
@@ -54,6 +54,8 @@ export function openContext({ program, commands, json, store, signal }: ContextO
           env,
           version,
           create,
+          waits,
+          signal,
           stderr: process.stderr,
           meter,
           tracer: tracer(),

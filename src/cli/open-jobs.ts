@@ -9,6 +9,7 @@ import { thisProcess } from '../doors/jobs/fingerprint.ts';
 import type { Jobs } from '../doors/jobs/jobs.ts';
 import { LazyExecutor } from './lazy-executor.ts';
 import type { StorePlace } from './store-place.ts';
+import type { Patience } from '../store/postgres/connections.ts';
 import { openStore } from '../store/open-store.ts';
 import { meteredStore } from '../store/metered-store.ts';
 import { engineTelemetry } from '../telemetry/engine-telemetry.ts';
@@ -22,6 +23,10 @@ export interface OpenJobsOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly version: string;
   readonly create: boolean;
+  /** For a database server that is still starting: up to 30 s, and says so. */
+  readonly waits?: boolean;
+  /** Aborted: not any longer. */
+  readonly signal?: AbortSignal;
   readonly stderr: NodeJS.WritableStream;
   readonly meter?: Meter | undefined;
   readonly tracer?: Tracer | undefined;
@@ -32,7 +37,9 @@ export interface OpenJobsOptions {
 export async function openJobs(options: OpenJobsOptions): Promise<Jobs> {
   const { place, cwd, env, version, create, stderr, meter, tracer } = options;
   const { storeRoot: root, postgres } = place;
-  const store = await openStore(root, { create, postgres });
+  const { note = (text: string): void => void stderr.write(`${escapeControls(text)}\n`) } = options;
+  const patience = options.waits === true ? waiting(note, options.signal) : undefined;
+  const store = await openStore(root, { create, postgres, patience });
   const { shared } = store;
   const observer = engineTelemetry(meter, tracer);
   const engine = new Engine({
@@ -43,7 +50,6 @@ export async function openJobs(options: OpenJobsOptions): Promise<Jobs> {
     deaths: systemDeaths,
     ...(observer === undefined ? {} : { observer }),
   });
-  const { note = (text: string): void => void stderr.write(`${escapeControls(text)}\n`) } = options;
   const directories = new JobDirectories({ engine, root, version, note });
   const secretArguments = new Map<string, readonly string[]>();
   const processes = new LazyExecutor('process', async () => {
@@ -75,6 +81,18 @@ export async function openJobs(options: OpenJobsOptions): Promise<Jobs> {
       await store.close();
     },
   };
+}
+
+/** Most that whoever serves waits for its database server at the start, milliseconds. */
+const START_MS = 30_000;
+
+function waiting(note: (text: string) => void, signal: AbortSignal | undefined): Patience {
+  let isSaid = false;
+  const onWait = (why: Error): void => {
+    if (!isSaid) note(`waiting up to ${START_MS / 1000} s for the database: ${why.message}`);
+    isSaid = true;
+  };
+  return { busyMs: START_MS, signal, onWait };
 }
 
 /** REEVE_LEASE_TTL_MS shortens leases, for tests of what happens when they end; every process of a store needs the same. */

@@ -50,6 +50,13 @@ interface HotRun {
   spilled: Promise<unknown> | undefined;
 }
 
+/** A lease, as the run has it. */
+interface Held {
+  readonly node: string;
+  readonly epoch: number;
+  readonly ttlMs: number;
+}
+
 export interface Executed {
   readonly events: readonly RecordedEvent[];
   /** The run after the command. It moves on with later commands: read at once, or copy. */
@@ -107,13 +114,18 @@ export class Engine {
         continue;
       }
       const held = this.#heldBy(hot, command);
+      const root = this.#rootBeside(hot, command);
       const lease = held === undefined ? undefined : await this.#leaseOf(hot, held, isFromOutside(command));
-      if (this.#heldBy(hot, command)?.epoch !== held?.epoch) continue; // someone claimed it while we looked
+      const rootLease = root === undefined ? undefined : await this.#leaseOf(hot, root, true);
+      // Someone claimed it while we looked.
+      if (this.#heldBy(hot, command)?.epoch !== held?.epoch) continue;
+      if (this.#rootBeside(hot, command)?.epoch !== root?.epoch) continue;
       const ctx: Context = {
         nowMs: this.clock.nowMs(),
         sha256,
         random: () => this.chance.random(),
         ...(lease === undefined ? {} : { lease }),
+        ...(rootLease === undefined ? {} : { rootLease }),
         ...(settledNodes === undefined ? {} : { settledNodes }),
       };
       if (mayStill?.() === false)
@@ -290,24 +302,31 @@ export class Engine {
   }
 
   /** Who claims a node, or commands from outside, has to look at its holder's lease in the store. */
-  #heldBy({ state }: HotRun, command: Command): { node: string; epoch: number; ttlMs: number } | undefined {
+  #heldBy({ state }: HotRun, command: Command): Held | undefined {
     const isClaim = (command.type === 'claim' || command.type === 'start') && command.claimant !== undefined;
     if (!isClaim && !isFromOutside(command)) return undefined;
-    const id = isClaim ? command.node : state.spec.rootId;
-    const node = state.nodes.get(id);
-    return node?.lease === undefined ? undefined : { node: id, epoch: node.epoch, ttlMs: node.lease.ttlMs };
+    return heldOn(state, isClaim ? command.node : state.spec.rootId);
+  }
+
+  /** Who claims another node than the root also has to know whether the root's holder is still there: its time is billed. */
+  #rootBeside({ state }: HotRun, command: Command): Held | undefined {
+    const { rootId } = state.spec;
+    return command.type === 'claim' && command.node !== rootId ? heldOn(state, rootId) : undefined;
   }
 
   async #leaseOf(
     hot: HotRun,
-    held: { node: string; epoch: number; ttlMs: number },
+    held: Held,
     /** Who claims ends the lease of a dead worker first: the store grants none before the time of the other is up. */
     endsDead: boolean,
   ): Promise<NonNullable<Context['lease']>> {
     const isPending = hot.pending > 0;
     const row = (await this.store.work(hot.state.id)).find(({ node }) => node === held.node);
-    // A lease that is not durable yet has just been taken: the row is still about the one before.
-    if (isPending && row?.epoch !== held.epoch) return { live: true, seenMs: 0 };
+    // A lease that is not durable yet: the row is still about the one before, and nobody has renewed this one.
+    if (isPending && row?.epoch !== held.epoch) {
+      const { lastAtMs } = hot.state;
+      return { live: lastAtMs + held.ttlMs > this.clock.nowMs(), seenMs: lastAtMs };
+    }
     const untilMs = row?.untilMs ?? 0;
     const isDead = endsDead && row?.leaseId != null && this.deaths?.isDead(row.leaseId) === true;
     return { live: !isDead && untilMs > this.clock.nowMs(), seenMs: Math.max(0, untilMs - held.ttlMs) };
@@ -402,4 +421,9 @@ function refusalError({ code, message, details }: Refusal): ReeveError {
 
 function unknownRun(runId: string): ReeveError {
   return new ReeveError('E_INVALID_INPUT_SCHEMA', `unknown run '${runId}'`, { job_id: runId });
+}
+
+function heldOn(state: RunState, id: string): Held | undefined {
+  const node = state.nodes.get(id);
+  return node?.lease === undefined ? undefined : { node: id, epoch: node.epoch, ttlMs: node.lease.ttlMs };
 }

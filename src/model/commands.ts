@@ -195,6 +195,13 @@ export interface Resume {
   readonly limits?: Limits;
 }
 
+/** A lease as the store has it. */
+export interface SeenLease {
+  readonly live: boolean;
+  /** When its holder was last seen: when it was last renewed. */
+  readonly seenMs: number;
+}
+
 /** What `decide` may know beside the state: nothing of it is read from the world. */
 export interface Context {
   readonly nowMs: number;
@@ -202,7 +209,9 @@ export interface Context {
   /** In [0, 1). */
   readonly random: () => number;
   /** The lease on the node that is being claimed, of commands from outside the root's, as the store has it. */
-  readonly lease?: { readonly live: boolean; readonly seenMs: number };
+  readonly lease?: SeenLease;
+  /** When another node than the root is claimed: the lease on the root. */
+  readonly rootLease?: SeenLease;
   /** Settled nodes that `add_nodes` names again, as they were added; state does not keep them. */
   readonly settledNodes?: ReadonlyMap<
     string,

@@ -12,6 +12,7 @@ import type { RunStore } from './run-store.ts';
 import { DATABASE_NAME, SharedRunStore } from './sqlite/shared-run-store.ts';
 import { placeOf } from './place.ts';
 import { storeError } from './sqlite/sqlite-errors.ts';
+import type { Patience } from './postgres/connections.ts';
 import type { PostgresAddress } from './store-address.ts';
 
 export interface Store {
@@ -34,6 +35,8 @@ export interface OpenStoreOptions {
   readonly create?: boolean;
   /** How long a write waits for other processes before E_STORE_BUSY, milliseconds. */
   readonly busyMs?: number;
+  /** How a database server is waited for that does not answer yet. Default: 5 s, without a word. */
+  readonly patience?: Patience | undefined;
 }
 
 /**
@@ -42,9 +45,9 @@ export interface OpenStoreOptions {
  */
 export async function openStore(
   root: string,
-  { create = true, busyMs, postgres }: OpenStoreOptions = {},
+  { create = true, busyMs, postgres, patience }: OpenStoreOptions = {},
 ): Promise<Store> {
-  if (postgres !== undefined) return openShared(root, postgres, create, busyMs);
+  if (postgres !== undefined) return openShared(root, postgres, create, { busyMs, patience });
   const file = join(root, DATABASE_NAME);
   try {
     if (create) makeRoot(root);
@@ -63,11 +66,12 @@ async function openShared(
   root: string,
   address: PostgresAddress,
   create: boolean,
-  busyMs: number | undefined,
+  { busyMs, patience }: { busyMs: number | undefined; patience: Patience | undefined },
 ): Promise<Store> {
   const { openPostgres } = await import('./postgres/open-postgres.ts');
   const { places, ...store } = await openPostgres(address, {
     create,
+    patience,
     ...(busyMs === undefined ? {} : { busyMs }),
   });
   let known: string | undefined;

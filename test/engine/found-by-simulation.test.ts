@@ -59,6 +59,46 @@ describe('I7: time after a worker was last seen is not billed', () => {
     },
   );
 
+  test('when another worker takes over what is left of a composite that has ended', async () => {
+    await create(planOf([{ id: 'c', kind: 'composite', drive: 'external' }, step('e', HANGS)]));
+    const claimed = await lab.worker('dead', { engine: lab.engine() }).claim('r');
+    const epoch = claimed?.lease.epoch ?? 0;
+    await engine.execute('r', { type: 'add_nodes', parent: 'c', nodes: [step('d', HANGS)] });
+    await engine.execute('r', { type: 'start', node: 'd', epoch });
+    await engine.execute('r', { type: 'settle', node: 'c', state: 'succeeded', by: 'ann', reason: 'done' });
+    await lab.clock.advance(3_600_000);
+    await lab.worker('next', { engine }).claim('r', 'd');
+    const { used, nodes } = await engine.state('r');
+    expect(used.wallMs).toBe(0);
+    expect(nodes.get('root')?.lease).toBeUndefined();
+  });
+
+  test('when its claim takes longer than its lease to be stored, and somebody here pauses the run meanwhile', async () => {
+    await create(planOf([step('a', HANGS)]));
+    const stored = Promise.withResolvers<void>();
+    const late = lab.engine(
+      (store) =>
+        new Proxy(store, {
+          get: (target, key) => {
+            const value: unknown = Reflect.get(target, key, target);
+            if (key !== 'commit') return typeof value === 'function' ? value.bind(target) : value;
+            return async (...args: Parameters<RunStore['commit']>) => {
+              await stored.promise;
+              return target.commit(...args);
+            };
+          },
+        }),
+    );
+    const claiming = lab.worker('late', { engine: late }).claim('r');
+    await lab.clock.until(() => late.peek('r')?.nodes.get('root')?.lease !== undefined, 'the decision');
+    await lab.clock.advance(3_600_000);
+    const pausing = late.execute('r', { type: 'pause', by: 'ann' });
+    await lab.clock.until(() => late.peek('r')?.standing.phase === 'held', 'the other decision');
+    stored.resolve();
+    await Promise.all([claiming, pausing]);
+    expect((await engine.state('r')).used.wallMs).toBe(0);
+  });
+
   test('and when it was last seen follows from its own time to live, not from that of who claims', async () => {
     await create(planOf([step('a', { executor: 'x', ...QUICK })]));
     await lab.worker('dead', { engine: lab.engine(), ttlMs: 60_000 }).claim('r');

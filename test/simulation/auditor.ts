@@ -17,6 +17,7 @@ import { isTerminal } from '../../src/model/transitions.ts';
 import { headOf } from '../../src/store/run-head.ts';
 import type { Commit, CommitResult } from '../../src/store/run-store.ts';
 import { Ledger } from '../model/ledger.ts';
+import type { Hosts } from './hosts.ts';
 import type { LedgerEntry, Machine } from './machine.ts';
 import type { MemoryBlobs } from './memory-blobs.ts';
 import type { MemoryDb } from './memory-store.ts';
@@ -63,10 +64,12 @@ export class Auditor {
   readonly #db: MemoryDb;
   readonly #blobs: MemoryBlobs;
   readonly #runs = new Map<string, Audited>();
+  readonly #hosts: Hosts;
   #machine: Machine | undefined;
   violation: Violation | undefined;
 
-  constructor(db: MemoryDb, blobs: MemoryBlobs) {
+  constructor(db: MemoryDb, blobs: MemoryBlobs, hosts: Hosts) {
+    this.#hosts = hosts;
     this.#db = db;
     this.#blobs = blobs;
   }
@@ -197,10 +200,11 @@ export class Auditor {
       );
       const recorded = { seq, atMs, event: this.#payload(parsed) };
       if (seq === 1) run.createdAtMs = atMs;
-      this.#fenced(writer, run, recorded.event);
+      const isOvertaken = overtakes(recorded.event, commit);
+      if (!isOvertaken) this.#fenced(writer, run, recorded, leases);
       this.#billed(run, recorded, leases);
       run.ledger.accept(structuredClone(recorded));
-      this.#honest(run, recorded);
+      this.#honest(run, recorded, isOvertaken);
       this.#looked(run, recorded.event);
       const { used, lastAtMs } = run.state;
       evolve(run.state, recorded);
@@ -248,7 +252,12 @@ export class Auditor {
   }
 
   /** I4: what belongs to an attempt is written by who holds its lease. */
-  #fenced(writer: Writer, { state }: Audited, event: RunEvent): void {
+  #fenced(
+    writer: Writer,
+    { state }: Audited,
+    { atMs, event }: RecordedEvent,
+    leases: Map<string, number>,
+  ): void {
     let holder: string | undefined;
     switch (event.type) {
       case 'attempt_started':
@@ -260,7 +269,7 @@ export class Auditor {
         holder = this.#holder(state, event.node);
         break;
       case 'node_released':
-        if (event.cause === 'expired') return;
+        if (event.cause === 'expired') return this.#expired(writer, state, atMs, event, leases);
         holder = event.lease.worker;
         break;
       default:
@@ -270,6 +279,28 @@ export class Auditor {
       holder,
       writer.name,
       `I4: ${event.type} of '${'node' in event ? event.node : ''}' is written by who holds the lease`,
+    );
+  }
+
+  /** I4, I7: nobody's lease ends before its time, but a dead one's; and then as of when it was last renewed. */
+  #expired(
+    writer: Writer,
+    state: RunState,
+    atMs: number,
+    { node, lease, seenMs }: Extract<RunEvent, { type: 'node_released' }>,
+    leases: Map<string, number>,
+  ): void {
+    const ttlMs = state.nodes.get(node)?.lease?.ttlMs;
+    if (ttlMs === undefined) return;
+    const isProven = this.#hosts.isProven(writer.name, lease.leaseId);
+    assert.ok(
+      isProven || atMs >= seenMs + ttlMs,
+      `I4: the lease of ${lease.worker} on '${node}' ends ${seenMs + ttlMs - atMs} ms early`,
+    );
+    const untilMs = leases.get(node);
+    assert.ok(
+      untilMs === undefined || seenMs <= Math.max(0, untilMs - ttlMs),
+      `I7: ${lease.worker} was seen after it last renewed its lease on '${node}'`,
     );
   }
 
@@ -302,7 +333,7 @@ export class Auditor {
   }
 
   /** I5: what is recorded of an effect is what became of it. */
-  #honest(run: Audited, { event }: RecordedEvent): void {
+  #honest(run: Audited, { event }: RecordedEvent, isOvertaken: boolean): void {
     if ('by' in event && event.by !== undefined) run.marks.add(event.by);
     if (event.type === 'attempt_started') {
       const { node, attempt, effectKey, executor } = event;
@@ -314,7 +345,8 @@ export class Auditor {
     for (const [key, intent] of run.intents) {
       if (intent.node !== event.node || intent.attempt !== event.attempt) continue;
       intent.outcome = event.outcome;
-      if (intent.hasEffect) truth(key, event, this.#machine?.ledger.get(key));
+      // The word of whoever settles stands for the executor's, which is still to come.
+      if (intent.hasEffect && !isOvertaken) truth(key, event, this.#machine?.ledger.get(key));
     }
   }
 
@@ -377,6 +409,13 @@ export class Auditor {
       }
     });
   }
+}
+
+/** Who settles a composite before its worker has heard that it was accepted, records that as well. */
+function overtakes(event: RunEvent, { events }: Commit): boolean {
+  if (event.type !== 'attempt_ended' || event.outcome !== 'accepted') return false;
+  const node = JSON.stringify(event.node);
+  return events.some(({ type, body }) => type === 'node_settled' && body.includes(`"node":${node}`));
 }
 
 function newRun(runId: string): Audited {

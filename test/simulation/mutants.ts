@@ -206,6 +206,44 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'await this.#engine.clock.sleep(ttlMs * 3, signal);',
     says: 'renews when it is too late',
   },
+  // --- engine: workers that are dead
+  {
+    file: 'test/simulation/hosts.ts',
+    find: 'isDead: (leaseId) => this.isProven(process.name, leaseId)',
+    replace:
+      'isDead: (leaseId) => this.isProven(process.name, leaseId) || this.#holderOf(leaseId)?.isStopped === true',
+    says: 'a frozen worker counts as dead',
+  },
+  {
+    file: 'src/engine/dead-workers.ts',
+    find: 'for (const queue of this.#queues) {',
+    replace: 'for (const queue of [] as string[]) {',
+    says: 'nobody looks for workers that are dead',
+  },
+  {
+    file: 'src/engine/dead-workers.ts',
+    find: '(node?.lease?.ttlMs ?? 0)',
+    replace: '0',
+    says: 'the time until the lease of a dead worker would have ended is billed',
+  },
+  {
+    file: 'src/engine/dead-workers.ts',
+    find: "cause: 'expired', seenMs });",
+    replace: "cause: 'released', seenMs });",
+    says: 'says that a dead worker let go by itself',
+  },
+  {
+    file: 'src/engine/engine.ts',
+    find: 'const isDead = endsDead && ',
+    replace: 'const isDead = ',
+    says: 'claims what the store still has under the lease of a dead worker',
+  },
+  {
+    file: 'src/engine/engine.ts',
+    find: "return command.type === 'claim' && command.node !== rootId ? heldOn(state, rootId) : undefined;",
+    replace: 'return undefined;',
+    says: 'who takes over what is left of a composite bills the time after the worker of the root died',
+  },
   // --- engine: drivers
   {
     file: 'src/engine/driver.ts',

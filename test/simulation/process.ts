@@ -37,6 +37,8 @@ export class SimProcess {
   readonly name: string;
   readonly slot: string;
   isAlive = true;
+  /** By SIGSTOP: it lives, and does nothing. */
+  isStopped = false;
   /** Errors that were made up for it: reasons why it may end badly. */
   injected = 0;
   /** Asks it to stop gently. */
@@ -50,7 +52,6 @@ export class SimProcess {
   readonly #random: Random;
   readonly #onCrash: (restartMs: number, childrenDie: boolean) => void;
   #skewMs: number;
-  #isStopped = false;
   readonly #subscribed = new Set<(runId: string) => void>();
   #inbox: (() => void)[] = [];
   #ids = 0;
@@ -99,16 +100,21 @@ export class SimProcess {
     for (const entry of this.#subscribed) this.#world.db.listeners.delete(entry);
   }
 
+  /** As `kill -9` does. What it started lives on. */
+  kill(): void {
+    if (this.isAlive) this.#onCrash(500, false);
+  }
+
   stop(ms: number): void {
-    if (this.#isStopped || !this.isAlive) return;
-    this.#isStopped = true;
+    if (this.isStopped || !this.isAlive) return;
+    this.isStopped = true;
     this.#world.trace.add(this.name, 'is stopped for', ms);
     this.#world.scheduler.after(ms, () => this.#goOn());
   }
 
   #goOn(): void {
     if (!this.isAlive) return;
-    this.#isStopped = false;
+    this.isStopped = false;
     this.#world.trace.add(this.name, 'goes on');
     // What came meanwhile is heard one by one: the program runs between.
     for (const deliver of this.#inbox.splice(0)) this.#world.scheduler.after(0, () => this.deliver(deliver));
@@ -117,7 +123,7 @@ export class SimProcess {
   /** Lets the process hear something, when it can. */
   deliver(hear: () => void): void {
     if (!this.isAlive) return;
-    if (this.#isStopped) this.#inbox.push(hear);
+    if (this.isStopped) this.#inbox.push(hear);
     else hear();
   }
 

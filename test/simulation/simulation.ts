@@ -6,6 +6,7 @@
 import { AssertionError } from 'node:assert';
 import type { Admit } from '../../src/engine/admission.ts';
 import { Engine, type Executed } from '../../src/engine/engine.ts';
+import type { Deaths } from '../../src/engine/ports.ts';
 import type { Executor } from '../../src/engine/executor.ts';
 import { sha256 } from '../../src/engine/system.ts';
 import { expectedWork } from '../../src/engine/work-changes.ts';
@@ -16,8 +17,10 @@ import { ReeveError } from '../../src/model/errors.ts';
 import type { RunState } from '../../src/model/state.ts';
 import { isTerminal } from '../../src/model/transitions.ts';
 import { checkRun } from '../../src/store/check.ts';
+import type { WorkRow } from '../../src/store/run-store.ts';
 import { Auditor, Violation } from './auditor.ts';
 import { FaultPlan, planFaults, type Fault } from './faults.ts';
+import { Hosts } from './hosts.ts';
 import { Machine, SimExecutor } from './machine.ts';
 import { MemoryBlobs } from './memory-blobs.ts';
 import { MemoryDb, MemoryRunStore } from './memory-store.ts';
@@ -31,6 +34,8 @@ const START_MS = 1_800_000_000_000;
 const TTL_MS = 30_000;
 /** Virtual time in which runs must have come to rest once nothing goes wrong any more. */
 const REST_MS = 900_000;
+/** Virtual time in which a worker that is provably dead has been noticed. */
+const NOTICED_MS = 3000;
 /** How often a person looks after the runs at the end. */
 const ROUNDS_MAX = 60;
 /** More steps than any sensible world takes: it runs in circles. */
@@ -79,7 +84,8 @@ class Simulation {
   readonly #trace: Trace;
   readonly #db = new MemoryDb();
   readonly #blobs = new MemoryBlobs();
-  readonly #auditor = new Auditor(this.#db, this.#blobs);
+  readonly #hosts: Hosts;
+  readonly #auditor: Auditor;
   readonly #machine: Machine;
   readonly #world: World;
   readonly #faults: FaultPlan;
@@ -87,6 +93,7 @@ class Simulation {
   readonly #lives = new Map<string, number>();
   readonly #processes = new Map<string, { process: SimProcess; engine: Engine }>();
   #isRough = true;
+  #leases = 0;
   /** Commands under way, by process: what is decided in a process is seen there before it is stored. */
   readonly #underWay = new Map<string, number>();
 
@@ -96,6 +103,8 @@ class Simulation {
     this.#deeds = replay.deeds;
     this.#trace = new Trace(this.#scheduler, traceLines);
     this.#faults = new FaultPlan(replay.faults);
+    this.#hosts = new Hosts(seed);
+    this.#auditor = new Auditor(this.#db, this.#blobs, this.#hosts);
     const auditor = this.#auditor;
     this.#machine = new Machine(this.#scheduler, seed, {
       begins: (work) => {
@@ -118,7 +127,7 @@ class Simulation {
           ({ events }, at) =>
             results[at] === 'ok' && events.some(({ body }) => body.includes('"cause":"expired"')),
         );
-        if (isExpiry && this.#faults.planned === 0)
+        if (isExpiry && this.#isRough && this.#faults.planned === 0)
           this.#wrong('I4', 'a lease ran out, and nothing was wrong');
         return results;
       },
@@ -196,10 +205,45 @@ class Simulation {
     this.#isRough = false;
     this.#faults.heal();
     this.#machine.hurry();
+    await this.#oneDies();
     // Who is dead or stopped comes back by itself, within the time that was meant for it.
     const healedMs = this.#scheduler.nowMs + 100_000;
     await this.#until(() => this.#scheduler.nowMs >= healedMs);
     await this.#rest();
+  }
+
+  /** A worker is killed with leases in its hand. Who comes in its place can prove that, and goes on at once. */
+  async #oneDies(): Promise<void> {
+    const heldBy = (name: string): readonly WorkRow[] =>
+      this.#auditor.runIds.flatMap((id) => this.#db.work(id).filter(({ worker }) => worker === name));
+    const victim = this.#workload.workers
+      .flatMap(({ slot }) => this.#processes.get(slot)?.process ?? [])
+      .find(({ isAlive, name }) => isAlive && heldBy(name).length > 0);
+    if (victim === undefined) return;
+    const [held] = heldBy(victim.name);
+    victim.kill();
+    // Somebody resumes before anybody else has noticed: that is refused, or finds it free already.
+    if (held !== undefined)
+      await this.#byHand(held.runId, ({ engine, process }) =>
+        this.#resume(engine, process, held.runId, 'dora', false, false),
+      );
+    const pass = (ms: number): Promise<void> => {
+      const untilMs = this.#scheduler.nowMs + ms;
+      return this.#until(() => this.#scheduler.nowMs >= untilMs);
+    };
+    await pass(NOTICED_MS);
+    // What it had sent before may arrive at any time: only what stays is wrong.
+    const left = heldBy(victim.name).filter(({ leaseId }) => this.#isProvenToNext(victim, leaseId));
+    await pass(NOTICED_MS);
+    const stays = new Set(heldBy(victim.name).map(({ leaseId }) => leaseId));
+    for (const { runId, leaseId } of left)
+      if (stays.has(leaseId))
+        this.#wrong('liveness', `${victim.name} is dead, and its lease on ${runId} still stands`);
+  }
+
+  #isProvenToNext({ slot }: SimProcess, leaseId: string | null): boolean {
+    const next = this.#processes.get(slot)?.process;
+    return next?.isAlive === true && leaseId !== null && this.#hosts.isProven(next.name, leaseId);
   }
 
   #isAtRest(state: RunState | undefined): boolean {
@@ -308,9 +352,10 @@ class Simulation {
       this.#trace.add(process.name, 'crashes');
       process.die();
       if (childrenDie) this.#machine.dieWith(process.name);
-      this.#scheduler.after(Math.min(restartMs, this.#isRough ? restartMs : 100), restart);
+      this.#scheduler.after(Math.min(restartMs, this.#isRough ? restartMs : 500), restart);
     });
-    const engine = new AuditedEngine(this.#auditor, process);
+    this.#hosts.add(process);
+    const engine = new AuditedEngine(this.#auditor, process, this.#hosts.deathsFor(process));
     this.#processes.set(slot, { process, engine });
     return { process, engine };
   }
@@ -354,6 +399,7 @@ class Simulation {
       engine,
       executors,
       worker: process.name,
+      newLeaseId: () => `lease-${process.name}-${(this.#leases += 1)}`,
       ttlMs: TTL_MS,
       lookMs: 1000,
       ...(this.#workload.admits ? { admit: this.#admission(process) } : {}),
@@ -509,8 +555,8 @@ class Simulation {
 class AuditedEngine extends Engine {
   readonly #auditor: Auditor;
 
-  constructor(auditor: Auditor, { store, blobs, clock, chance, turn }: SimProcess) {
-    super({ store, blobs, clock, chance, turn });
+  constructor(auditor: Auditor, { store, blobs, clock, chance, turn }: SimProcess, deaths: Deaths) {
+    super({ store, blobs, clock, chance, turn, deaths });
     this.#auditor = auditor;
   }
 

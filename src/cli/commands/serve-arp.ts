@@ -64,7 +64,7 @@ export function serveArp(service: ServiceKey): CommandHandler {
 
 /** The coordinator works on the store of this process: what engine and queue do is part of its metrics. */
 async function meterEngine(ctx: CliContext, { note, options: { metrics } }: ServerTelemetry): Promise<void> {
-  const { engine } = await ctx.jobs({ meter: metrics, note });
+  const { engine } = await ctx.jobs({ waits: true, meter: metrics, note });
   const { store, clock } = engine;
   metrics?.beforeText(() =>
     measureQueues(metrics, { store, queues: [ARP_QUEUE], nowMs: () => clock.nowMs() }),

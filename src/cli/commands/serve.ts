@@ -41,7 +41,7 @@ export const serve: CommandHandler = async (ctx, { flags }) => {
   const telemetry = await serverTelemetry(ctx, flags);
   const { metrics } = telemetry.options;
   const tracer = ctx.tracer();
-  const jobs = await ctx.jobs({ meter: metrics, note: telemetry.note });
+  const jobs = await ctx.jobs({ waits: true, meter: metrics, note: telemetry.note });
   const { store, clock } = jobs.engine;
   const work = { store, queues: [DEFAULT_QUEUE], nowMs: () => clock.nowMs() };
   metrics?.beforeText(() => measureQueues(metrics, work));

@@ -40,7 +40,7 @@ export const up: CommandHandler = async (ctx, { flags }) => {
   const telemetry = await serverTelemetry(ctx, flags);
   const { metrics } = telemetry.options;
   const tracer = ctx.tracer('reeve');
-  const jobs = await ctx.jobs({ meter: metrics, note: telemetry.note });
+  const jobs = await ctx.jobs({ waits: true, meter: metrics, note: telemetry.note });
   const { store, clock } = jobs.engine;
   const { authenticate } = await authentication(settings.jwt, telemetry.note);
   const stack = await openStack(ctx, {

@@ -12,7 +12,7 @@ export const work: CommandHandler = async (ctx, { flags }) => {
       value: concurrency,
     });
   }
-  const jobs = await ctx.jobs();
+  const jobs = await ctx.jobs({ waits: true });
   const seen = new Map<string, string>();
   // From the store, one after the other: what the engine has in memory may not be durable yet.
   let looking: Promise<void> = Promise.resolve();

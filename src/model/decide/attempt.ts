@@ -112,7 +112,7 @@ function leaseForStart(draft: Draft, node: Node, command: Start): { epoch: numbe
   }
   if (node.lease !== undefined) {
     if (ctx.lease?.live !== false) leaseConflict(state, node);
-    expire(draft, node);
+    expire(draft, node, ctx.lease);
   }
   if (state.standing.phase === 'running' || id !== state.spec.rootId) {
     const taken: Lease = { worker: claimant.worker, leaseId: claimant.leaseId, epoch: node.epoch + 1 };

@@ -1,5 +1,5 @@
 import type { Limits } from '../budget.ts';
-import type { Command, Resume } from '../commands.ts';
+import type { Command, Resume, SeenLease } from '../commands.ts';
 import type { Lease } from '../events.ts';
 import { isPlan } from '../node.ts';
 import type { Fingerprint } from '../run-spec.ts';
@@ -32,6 +32,7 @@ export function claim(draft: Draft, command: Claim): void {
       node: command.node,
     });
   }
+  if (!isRoot) expireDead(draft);
   if (node !== undefined) expirePrevious(draft, node, command);
   if (isRoot && state.standing.phase === 'held' && command.resume === undefined)
     refuseStanding(state, 'running');
@@ -58,24 +59,24 @@ function expirePrevious(draft: Draft, node: Node, command: Claim): void {
       existing_lease_id: node.lease.leaseId,
     });
   }
-  expire(draft, node);
+  expire(draft, node, ctx.lease);
 }
 
 /**
- * Before a command from outside is carried out: a worker that is dead by the store's word lets go, so that no time after
+ * Before a command from outside is carried out, or another node than the root is claimed: a worker that is dead by the store's word lets go, so that no time after
  * it was last seen is billed by what is recorded next (I7).
  */
 export function expireDead(draft: Draft): void {
   const { state, ctx } = draft;
   const root = state.nodes.get(state.spec.rootId);
-  if (root !== undefined && ctx.lease?.live === false && isTicking(state)) expire(draft, root);
+  const seen = ctx.rootLease ?? ctx.lease;
+  if (root !== undefined && seen?.live === false && isTicking(state)) expire(draft, root, seen);
 }
 
 /** Ends a lease that has run out, as of when its holder was last seen. */
-export function expire(draft: Draft, node: Node): void {
+export function expire(draft: Draft, node: Node, { seenMs }: SeenLease): void {
   const lease = leaseOn(node);
-  const seenMs = draft.ctx.lease?.seenMs;
-  if (lease === undefined || seenMs === undefined) return;
+  if (lease === undefined) return;
   draft.emit({ type: 'node_released', node: node.spec.id, lease, cause: 'expired', seenMs });
 }
 

@@ -20,6 +20,16 @@ export interface ConnectionsOptions {
   readonly idleInTransactionMs?: number;
 }
 
+/** How something is tried again. */
+export interface Patience {
+  /** How long, milliseconds. */
+  readonly busyMs?: number;
+  /** Told before each wait what went wrong. */
+  readonly onWait?: ((why: Error) => void) | undefined;
+  /** Aborted: not once more. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 const LOCK_MS = 5000;
 const CONNECT_MS = 5000;
 /** An unused connection is given back, milliseconds. */
@@ -81,7 +91,7 @@ export class Connections {
    */
   async use<T>(
     work: (session: Session, again: boolean) => Promise<T>,
-    busyMs: number = this.#busyMs,
+    { busyMs = this.#busyMs, onWait, signal }: Patience = {},
   ): Promise<T> {
     const giveUpAtMs = performance.now() + busyMs;
     let again = false;
@@ -99,8 +109,10 @@ export class Connections {
         if (this.#closed) throw this.#closedError();
         const { kind, error } = failureOf(cause, this.address.shown);
         if (kind === 'gone' && client !== undefined) again = true;
-        if (kind === 'final' || performance.now() + pauseMs > giveUpAtMs) throw error;
-        await delay(pauseMs * (0.5 + Math.random() / 2));
+        const isOver = signal?.aborted === true || performance.now() + pauseMs > giveUpAtMs;
+        if (kind === 'final' || isOver) throw error;
+        onWait?.(error as Error);
+        await delay(pauseMs * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => undefined);
       }
     }
   }

@@ -54,7 +54,7 @@ export class Listener {
         this.#announcing = undefined;
         return this.#connections.use(
           (session) => session.prepared('announce', 'select pg_notify($1, $2)', [this.#channel, this.#token]),
-          0,
+          { busyMs: 0 },
         );
       })
       .then(

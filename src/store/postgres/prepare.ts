@@ -2,7 +2,7 @@
 import { ReeveError } from '../../model/errors.ts';
 import { LATEST, LATEST_BREAKING, MIGRATIONS } from '../sql/migrations.ts';
 import { COMMIT_FUNCTION, CREATE_COMMIT_FUNCTION } from './commit-function.ts';
-import type { Connections, Session } from './connections.ts';
+import type { Connections, Patience, Session } from './connections.ts';
 
 /** How long opening is tried again while the server starts or others migrate, milliseconds. */
 const OPEN_MS = 5000;
@@ -21,21 +21,29 @@ interface Server {
 
 /**
  * Any number of processes may do this at once: one makes what is missing, under a lock, and the others find it.
+ * @param patience by default 5 s, without a word.
  * @param create makes the schema and its tables when there are none; otherwise that is E_STORE_UNAVAILABLE.
  * @throws ReeveError E_STORE_UNAVAILABLE, E_STORE_BUSY, E_STORE_NEWER (nothing was changed then).
  */
-export async function prepareDatabase(connections: Connections, create: boolean): Promise<void> {
-  await connections.use(async (session) => {
-    const server = await look(session, connections);
-    check(server, connections);
-    const applied = server.has_store ? await appliedOf(session, connections) : 0;
-    const isReady = applied >= LATEST && server.has_function;
-    if (isReady || (server.is_read_only && applied > 0)) return;
-    const { shown, schema } = connections.address;
-    if (applied === 0 && !create)
-      throw new ReeveError('E_STORE_UNAVAILABLE', `there is no store at ${shown}`, { store: shown });
-    await session.transaction('begin', () => migrate(session, connections, schema));
-  }, OPEN_MS);
+export async function prepareDatabase(
+  connections: Connections,
+  create: boolean,
+  patience: Patience = {},
+): Promise<void> {
+  await connections.use(
+    async (session) => {
+      const server = await look(session, connections);
+      check(server, connections);
+      const applied = server.has_store ? await appliedOf(session, connections) : 0;
+      const isReady = applied >= LATEST && server.has_function;
+      if (isReady || (server.is_read_only && applied > 0)) return;
+      const { shown, schema } = connections.address;
+      if (applied === 0 && !create)
+        throw new ReeveError('E_STORE_UNAVAILABLE', `there is no store at ${shown}`, { store: shown });
+      await session.transaction('begin', () => migrate(session, connections, schema));
+    },
+    { busyMs: OPEN_MS, ...patience },
+  );
 }
 
 /** Reads the catalogue itself: `to_regclass` and the like answer from a cache that a wait for a lock does not renew. */

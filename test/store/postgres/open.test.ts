@@ -25,6 +25,21 @@ describePostgres('opening a store in PostgreSQL', (server) => {
     await rig.close();
   });
 
+  test('a server that does not answer is waited for as long as told, and that is told', async () => {
+    const rig = new PostgresRig(parseStoreUrl('postgres://nobody@127.0.0.1:1/nothing'));
+    const said: string[] = [];
+    const patience = { busyMs: 300, onWait: (why: Error) => said.push(why.message) };
+    const refused = { code: 'E_STORE_UNAVAILABLE' };
+    await expect(rig.open({ patience })).rejects.toMatchObject(refused);
+    expect(said.length).toBeGreaterThan(2);
+    expect(said[0]).toMatch(/cannot be reached/);
+    const stop = new AbortController();
+    const opening = rig.open({
+      patience: { busyMs: 1e6, signal: stop.signal, onWait: () => stop.abort() },
+    });
+    await expect(opening, 'whoever is told to stop waits no longer').rejects.toMatchObject(refused);
+  });
+
   test('schemas of one database are stores of their own', async () => {
     const [one, two] = [new PostgresRig(server().address()), new PostgresRig(server().address())];
     await put((await one.open()).runs, 'r');
