@@ -20,7 +20,8 @@ export class DeadWorkers {
   /** Looks every `lookMs` until the signal. */
   async watch(lookMs: number, signal: AbortSignal): Promise<void> {
     const { clock, deaths } = this.#engine;
-    while (deaths !== undefined && !signal.aborted) {
+    if (deaths === undefined) return;
+    while (!signal.aborted) {
       await clock.sleep(lookMs, signal);
       if (!signal.aborted) await this.look();
     }

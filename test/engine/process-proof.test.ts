@@ -20,7 +20,7 @@ afterEach(() => {
 
 /** A process that takes a lease and lives on. */
 async function holder(...under: readonly string[]): Promise<{ child: ChildProcess; leaseId: string }> {
-  const [file = '', ...args] = [...under, process.execPath, '--input-type=module', '-e', TAKE];
+  const [file, ...args] = [...under, process.execPath, '--input-type=module', '-e', TAKE];
   const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   started.push(child);
   const [text] = (await once(child.stdout?.setEncoding('utf8') ?? child, 'data')) as [string];
