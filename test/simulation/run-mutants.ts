@@ -15,6 +15,8 @@ import { MUTANTS, type Mutant } from './mutants.ts';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** Of the mutants that are no equivalents, this share must be found. */
 const FOUND_MIN = 0.95;
+/** A world takes a tenth of a second: one that takes this long does not end, milliseconds. */
+const SILENCE_MS = 90_000;
 
 const { values } = parseArgs({
   options: { seeds: { type: 'string', default: '1500' }, only: { type: 'string', default: '' } },
@@ -49,12 +51,18 @@ function hunt(mutant: Mutant): Promise<Verdict> {
   const startMs = performance.now();
   const args = ['--max-old-space-size=1024', join(dir, 'test/simulation/hunt.ts'), String(seeds)];
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: 120_000 });
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    let watchdog = setTimeout(() => child.kill('SIGKILL'), SILENCE_MS);
     let said = '';
-    child.stdout.on('data', (bytes: Buffer) => (said += bytes.toString()));
+    child.stdout.on('data', (bytes: Buffer) => {
+      said = (said + bytes.toString()).slice(-2000);
+      clearTimeout(watchdog);
+      watchdog = setTimeout(() => child.kill('SIGKILL'), SILENCE_MS);
+    });
     let complained = '';
     child.stderr.on('data', (bytes: Buffer) => (complained += bytes.toString()));
     child.on('close', (code, signal) => {
+      clearTimeout(watchdog);
       rmSync(dir, { recursive: true, force: true });
       const seconds = (performance.now() - startMs) / 1000;
       const last = said.trim().split('\n').at(-1) ?? '';
@@ -79,7 +87,10 @@ function hunt(mutant: Mutant): Promise<Verdict> {
   });
 }
 
-const waiting = MUTANTS.filter(({ file, says }) => `${file} ${says}`.includes(values.only));
+// Equivalents last: they are lived to the end.
+const waiting = MUTANTS.filter(({ file, says }) => `${file} ${says}`.includes(values.only)).toSorted(
+  (a, b) => Number(a.equivalent !== undefined) - Number(b.equivalent !== undefined),
+);
 const verdicts: Verdict[] = [];
 const startMs = performance.now();
 await Promise.all(
@@ -98,9 +109,32 @@ await Promise.all(
 const real = verdicts.filter(({ mutant }) => mutant.equivalent === undefined);
 const found = real.filter(({ seeds: tried }) => tried !== undefined);
 const share = found.length / Math.max(1, real.length);
-const equivalents = verdicts.length - real.length;
-process.stdout.write(
-  `mutants: ${found.length} of ${real.length} found (${(share * 100).toFixed(1)} %), ${equivalents} equivalent, ` +
-    `${((performance.now() - startMs) / 1000).toFixed(0)} s\n`,
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+const sorted = (numbers: readonly number[]): readonly number[] => numbers.toSorted((a, b) => a - b);
+const spread = (numbers: readonly number[], digits: number): string => {
+  const all = sorted(numbers);
+  const at = (part: number): string => (all[Math.floor((all.length - 1) * part)] ?? 0).toFixed(digits);
+  return `median ${at(0.5)}, 90 % ${at(0.9)}, most ${at(1)}`;
+};
+for (const { mutant } of real.filter((verdict) => !found.includes(verdict)))
+  say(`survives: ${mutant.file}: ${mutant.says}`);
+for (const { mutant, seeds: tried } of verdicts)
+  if (mutant.equivalent !== undefined && tried !== undefined)
+    say(`called equivalent, and found: ${mutant.file}: ${mutant.says}`);
+say(
+  `worlds until found: ${spread(
+    found.map(({ seeds: tried = 0 }) => tried),
+    0,
+  )}`,
+);
+say(
+  `seconds until found: ${spread(
+    found.map(({ seconds }) => seconds),
+    1,
+  )}`,
+);
+say(
+  `mutants: ${found.length} of ${real.length} found (${(share * 100).toFixed(1)} %), ` +
+    `${verdicts.length - real.length} equivalent, ${((performance.now() - startMs) / 1000).toFixed(0)} s`,
 );
 if (share < FOUND_MIN) process.exitCode = 1;
