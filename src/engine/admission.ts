@@ -25,7 +25,8 @@ export interface AdmissionContext {
 
 /**
  * Asked under the lease, before each attempt; nothing of it is on record until it has answered, so that a crash in
- * between loses nothing and it is asked again. What it throws stops the driving of this run, as a failure of the store
+ * between loses nothing and it is asked again. The lease may not be durable yet: if it never is, what was answered counts
+ * for nothing. One that answers without waiting for anything lets claim and start share a transaction. What it throws stops the driving of this run, as a failure of the store
  * does.
  */
 export type Admit = (state: RunState, node: Node, context: AdmissionContext) => Promise<Admission>;

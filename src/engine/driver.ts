@@ -66,17 +66,32 @@ export class Driver {
   readonly #abandon = new AbortController();
   /** Aborted once the driver goes: what is being admitted does not start any more. */
   readonly #leaving = new AbortController();
+  /** The claim is durable. */
+  #isClaimed: boolean;
   /** Of the run, from the store; our own commits are among them. */
   #isNews = true;
   #lookedMs = 0;
   #woken: () => void = () => undefined;
   #failure: Error | undefined;
 
-  constructor(options: DriverOptions, lease: HeldLease) {
+  /**
+   * @param claimed Where the claim is decided and not durable yet: the epoch under which it came to be, if it did. What is
+   * decided meanwhile goes into its transaction or fails with it, and no effect begins before that (I5).
+   */
+  constructor(options: DriverOptions, lease: HeldLease, claimed?: Promise<number | undefined>) {
     this.#engine = options.engine;
     this.#options = options;
     this.#lease = lease;
-    this.#keeper = new LeaseKeeper(options.engine, lease, () => this.#woken());
+    this.#isClaimed = claimed === undefined;
+    const isClaimed = Promise.resolve(claimed ?? lease.epoch).then(
+      (epoch) => {
+        this.#isClaimed = epoch === lease.epoch;
+        this.#woken();
+        return this.#isClaimed;
+      },
+      () => false,
+    );
+    this.#keeper = new LeaseKeeper(options.engine, lease, isClaimed, () => this.#woken());
   }
 
   /**
@@ -165,7 +180,15 @@ export class Driver {
 
   #isOurs(state: RunState): boolean {
     const node = state.nodes.get(this.#lease.node);
-    return node === undefined || (node.lease !== undefined && node.epoch === this.#lease.epoch);
+    if (node === undefined) return true;
+    return node.lease !== undefined && node.epoch === this.#lease.epoch && !this.#isAnothers(state);
+  }
+
+  /** Of a claim that did not come about somebody else may have the epoch. */
+  #isAnothers(state: RunState): boolean {
+    const { node, leaseId } = this.#lease;
+    const held = state.nodes.get(node)?.lease ?? (node === state.spec.rootId ? state.rootLease : undefined);
+    return held !== undefined && held.leaseId !== leaseId;
   }
 
   /** Ready nodes under our lease, in order of declaration. */
@@ -195,8 +218,9 @@ export class Driver {
     });
   }
 
-  /** Takes over attempts that were started before we came. */
+  /** Takes over attempts that were started before we came; not before it is sure that they are ours. */
   #adopt(state: RunState): void {
+    if (!this.#isClaimed) return;
     for (const id of state.live.keys()) {
       if (!this.#working.has(id) && leaseOwner(state, id) === this.#lease.node)
         this.#track(id, () => this.#recover(id));
@@ -240,7 +264,11 @@ export class Driver {
     const id = 'node' in command ? command.node : undefined;
     const isLeftover = (): boolean =>
       id !== undefined && this.#engine.peek(runId)?.nodes.get(id)?.state === 'canceled';
-    return this.#engine.execute(runId, command, () => isLeftover() || this.#keeper.holds());
+    return this.#engine.execute(
+      runId,
+      command,
+      (state) => isLeftover() || (this.#keeper.holds() && !this.#isAnothers(state)),
+    );
   }
 
   async #perform(id: string, executorName: string | undefined): Promise<void> {
@@ -288,7 +316,8 @@ export class Driver {
   async #admit(id: string, admit: Admit): Promise<{ facts?: readonly Fact[] } | undefined> {
     const { runId, epoch } = this.#lease;
     const { signal } = this.#leaving;
-    const state = await this.#engine.state(runId);
+    // As the start will be decided on it. Asking the store would take a turn, and the transaction of the claim leaves with it.
+    const state = this.#engine.peek(runId) ?? (await this.#engine.state(runId));
     const node = state.nodes.get(id);
     if (node === undefined || !state.ready.has(id)) return undefined;
     const approved = isApproved(state, node, sha256);

@@ -97,12 +97,13 @@ export class Engine {
 
   /**
    * Carries out a command and resolves once its events are durable.
-   * @param mayStill Asked right before each decision: a worker whose lease ran out meanwhile must not decide again.
+   * @param mayStill Asked right before each decision, of the state it is made on: a worker whose lease ran out or never came
+   * about must not decide again.
    * @throws ReeveError with the refusal's code; E_LEASE_CONFLICT when it may not any more; E_INVALID_INPUT_SCHEMA with
    * details.alias when another run has the name of one of its nodes (addressable runs); E_STORE_* when the store fails:
    * then either nothing was recorded, or its answer was lost.
    */
-  async execute(runId: string, command: Command, mayStill?: () => boolean): Promise<Executed> {
+  async execute(runId: string, command: Command, mayStill?: (state: RunState) => boolean): Promise<Executed> {
     let settledNodes: Context['settledNodes'];
     for (let tries = 0; tries < TRIES_MAX; tries += 1) {
       const hot = this.#hot.get(runId) ?? (await this.#load(runId));
@@ -128,7 +129,7 @@ export class Engine {
         ...(rootLease === undefined ? {} : { rootLease }),
         ...(settledNodes === undefined ? {} : { settledNodes }),
       };
-      if (mayStill?.() === false)
+      if (mayStill?.(hot.state) === false)
         throw new ReeveError('E_LEASE_CONFLICT', `the lease on run ${runId} has run out`, { job_id: runId });
       // From here to the push nothing is awaited: decisions on one run are made one after the other.
       const decided = decide(hot.state, command, ctx);

@@ -18,14 +18,17 @@ export interface HeldLease {
 export class LeaseKeeper {
   readonly #engine: Engine;
   readonly #lease: HeldLease;
+  readonly #isClaimed: Promise<boolean>;
   readonly #onLost: () => void;
   readonly #stop = new AbortController();
   #untilMs: number;
   #lost = false;
 
-  constructor(engine: Engine, lease: HeldLease, onLost: () => void) {
+  /** @param isClaimed Whether the lease came to be durable; never rejects. Before that there is nothing to renew. */
+  constructor(engine: Engine, lease: HeldLease, isClaimed: Promise<boolean>, onLost: () => void) {
     this.#engine = engine;
     this.#lease = lease;
+    this.#isClaimed = isClaimed;
     this.#onLost = onLost;
     this.#untilMs = lease.takenMs + lease.ttlMs;
     void this.#renewals();
@@ -44,6 +47,7 @@ export class LeaseKeeper {
   async #renewals(): Promise<void> {
     const { runId, node, epoch, ttlMs } = this.#lease;
     const { signal } = this.#stop;
+    if (!(await this.#isClaimed)) return this.#lose();
     while (!signal.aborted && !this.#lost) {
       await this.#engine.clock.sleep(ttlMs / 3, signal);
       if (signal.aborted || !this.holds()) return;

@@ -2,6 +2,7 @@
 import type { Fingerprint } from '../model/run-spec.ts';
 import type { Resume } from '../model/commands.ts';
 import { ReeveError } from '../model/errors.ts';
+import { isPlan } from '../model/node.ts';
 import type { RunState } from '../model/state.ts';
 import { isTerminal } from '../model/transitions.ts';
 import type { WorkRow } from '../store/run-store.ts';
@@ -34,6 +35,12 @@ export interface ClaimedRun {
   readonly state: RunState;
 }
 
+interface BegunClaim {
+  readonly claimed: Promise<ClaimedRun | undefined>;
+  /** The lease as it is in memory where the claim is decided already and nobody's work is to be taken over. */
+  readonly early?: HeldLease;
+}
+
 export class Worker {
   readonly options: WorkerOptions;
 
@@ -47,28 +54,40 @@ export class Worker {
    * @throws ReeveError E_LEASE_CONFLICT, E_CHECKPOINT_APPROVAL_REQUIRED, E_INVALID_STATE_TRANSITION.
    */
   async claim(runId: string, node?: string, resume?: Resume): Promise<ClaimedRun | undefined> {
+    return (await this.#beginClaim(runId, node, resume)).claimed;
+  }
+
+  async #beginClaim(runId: string, node?: string, resume?: Resume): Promise<BegunClaim> {
     const { engine, worker, newLeaseId, ttlMs = LEASE_TTL_MS, environmentOf } = this.options;
     const before = await engine.state(runId);
     const target = node ?? before.spec.rootId;
     const leaseId = newLeaseId?.() ?? engine.chance.id('lease-');
     const environment =
       before.environment === undefined ? undefined : environmentOf?.(before.environment.rules);
-    const { state, events } = await engine.execute(runId, {
+    const executing = engine.execute(runId, {
       type: 'claim',
       node: target,
       claimant: { worker, leaseId, ttlMs },
       ...(environment === undefined ? {} : { environment }),
       ...(resume === undefined ? {} : { resume }),
     });
-    this.options.onChange?.(runId);
-    const taken = events.find(({ event }) => event.type === 'node_assigned');
-    const assigned = taken?.event;
-    if (assigned?.type !== 'node_assigned') return undefined;
-    const takenMs = taken?.atMs ?? 0; // from there the store counts the lease, not from when we heard of it
-    return {
-      lease: { runId, node: target, epoch: assigned.lease.epoch, worker, leaseId, ttlMs, takenMs },
-      state,
+    const leaseOf = (epoch: number, takenMs: number): HeldLease => {
+      return { runId, node: target, epoch, worker, leaseId, ttlMs, takenMs };
     };
+    const claimed = executing.then(({ state, events }): ClaimedRun | undefined => {
+      this.options.onChange?.(runId);
+      const taken = events.find(({ event }) => event.type === 'node_assigned');
+      const assigned = taken?.event;
+      if (assigned?.type !== 'node_assigned') return undefined;
+      // From there the store counts the lease, not from when we heard of it.
+      return { lease: leaseOf(assigned.lease.epoch, taken?.atMs ?? 0), state };
+    });
+    // Nothing had to be asked, so it is decided already, and applied to the run in memory.
+    const after = engine.peek(runId);
+    const given = after?.nodes.get(target);
+    if (after === undefined || given?.lease?.leaseId !== leaseId) return { claimed };
+    const isFresh = isPlan(given.spec) ? after.live.size === 0 : given.live === undefined;
+    return isFresh ? { claimed, early: leaseOf(given.epoch, after.lastAtMs) } : { claimed };
   }
 
   drive(lease: HeldLease, signal: AbortSignal): Promise<DriveEnd> {
@@ -160,7 +179,7 @@ export class Worker {
   }
 
   async #take(row: WorkRow, signal: AbortSignal): Promise<boolean> {
-    let claimed: ClaimedRun | undefined;
+    let claim: BegunClaim;
     try {
       const state = await this.options.engine.state(row.runId);
       if (isTerminal(state.standing)) {
@@ -172,16 +191,47 @@ export class Worker {
         if (events.length > 0) this.options.onChange?.(row.runId);
         return events.length > 0;
       }
-      claimed = await this.claim(row.runId, row.node);
+      claim = await this.#beginClaim(row.runId, row.node);
     } catch (error) {
       if (isLostRace(error) || isRemoved(error)) return false;
       throw error;
     }
-    if (claimed === undefined) return true;
-    await this.drive(claimed.lease, signal).catch((error: unknown) => {
-      if (!isRemoved(error)) throw error;
-    });
+    return this.#driveClaimed(claim, signal);
+  }
+
+  /** Drives under a claim from the moment it is decided: what starts first goes into the transaction of the claim. */
+  async #driveClaimed({ claimed, early }: BegunClaim, signal: AbortSignal): Promise<boolean> {
+    const driving = early === undefined ? undefined : this.#driveEarly(early, claimed, signal);
+    let run: ClaimedRun | undefined;
+    try {
+      run = await claimed;
+    } catch (error) {
+      await Promise.allSettled([driving]);
+      if (isLostRace(error) || isRemoved(error)) return false;
+      throw error;
+    }
+    const isOver = (await driving) ?? false;
+    // Decided again after a conflict: what had been begun under the first decision was lost with it.
+    if (run !== undefined && (!isOver || run.lease.epoch !== early?.epoch))
+      await this.drive(run.lease, signal).catch(ignoreRemoved);
     return true;
+  }
+
+  /** @returns false when the driving ended before the claim was durable, for want of it. */
+  #driveEarly(
+    lease: HeldLease,
+    claimed: Promise<ClaimedRun | undefined>,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    let isDurable = false;
+    const epoch = claimed.then((run) => {
+      isDurable = true;
+      return run?.lease.epoch;
+    });
+    const ended = new Driver(this.options, lease, epoch).drive(signal);
+    const isOver = ended.catch(ignoreRemoved).then((end) => end !== 'lost' || isDurable);
+    isOver.catch(() => undefined); // looked at once the claim is settled
+    return isOver;
   }
 
   /**
@@ -277,6 +327,10 @@ function isLostRace(error: unknown): boolean {
 /** The run was deleted after its row was read, or while it was driven. */
 function isRemoved(error: unknown): boolean {
   return error instanceof ReeveError && error.code === 'E_INVALID_INPUT_SCHEMA';
+}
+
+function ignoreRemoved(error: unknown): undefined {
+  if (!isRemoved(error)) throw error;
 }
 
 function ignoreLostRace(error: unknown): undefined {

@@ -247,6 +247,12 @@ export const MUTANTS: readonly Mutant[] = [
   // --- engine: drivers
   {
     file: 'src/engine/driver.ts',
+    find: '(this.#keeper.holds() && !this.#isAnothers(state))',
+    replace: 'this.#keeper.holds()',
+    says: 'what was begun with a claim that never came about goes on under the epoch of somebody else',
+  },
+  {
+    file: 'src/engine/driver.ts',
     find: 'if (!this.#keeper.holds()) return; // the intent',
     replace: '// the intent',
     says: 'begins an effect after its lease ran out',
