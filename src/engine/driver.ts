@@ -75,23 +75,20 @@ export class Driver {
   #failure: Error | undefined;
 
   /**
-   * @param claimed Where the claim is decided and not durable yet: the epoch under which it came to be, if it did. What is
-   * decided meanwhile goes into its transaction or fails with it, and no effect begins before that (I5).
+   * @param isClaimed Where the claim is decided and not durable yet: whether it came to be; never rejects. What is decided
+   * meanwhile goes into its transaction or fails with it, and no effect begins before that (I5).
    */
-  constructor(options: DriverOptions, lease: HeldLease, claimed?: Promise<number | undefined>) {
+  constructor(options: DriverOptions, lease: HeldLease, isClaimed?: Promise<boolean>) {
     this.#engine = options.engine;
     this.#options = options;
     this.#lease = lease;
-    this.#isClaimed = claimed === undefined;
-    const isClaimed = Promise.resolve(claimed ?? lease.epoch).then(
-      (epoch) => {
-        this.#isClaimed = epoch === lease.epoch;
-        this.#woken();
-        return this.#isClaimed;
-      },
-      () => false,
-    );
-    this.#keeper = new LeaseKeeper(options.engine, lease, isClaimed, () => this.#woken());
+    this.#isClaimed = isClaimed === undefined;
+    const told = Promise.resolve(isClaimed ?? true).then((is) => {
+      this.#isClaimed = is;
+      this.#woken();
+      return is;
+    });
+    this.#keeper = new LeaseKeeper(options.engine, lease, told, () => this.#woken());
   }
 
   /**
@@ -175,7 +172,9 @@ export class Driver {
     if (state.standing.phase !== 'running') return 'held';
     if (state.settled.has(this.#lease.node)) return 'done';
     const node = state.nodes.get(this.#lease.node);
-    return node !== undefined && awaitsDecision(state, node) ? 'held' : undefined;
+    if (node !== undefined && awaitsDecision(state, node)) return 'held';
+    // Whoever has begun to leave goes: a claim that is decided again may look like ours for the second time.
+    return this.#leaving.signal.aborted ? 'lost' : undefined;
   }
 
   #isOurs(state: RunState): boolean {

@@ -61,6 +61,8 @@ export interface Executed {
   readonly events: readonly RecordedEvent[];
   /** The run after the command. It moves on with later commands: read at once, or copy. */
   readonly state: RunState;
+  /** After a conflict: whatever was built on an earlier decision of this command is lost. */
+  readonly isDecidedAgain: boolean;
 }
 
 export interface EngineOptions {
@@ -105,6 +107,7 @@ export class Engine {
    */
   async execute(runId: string, command: Command, mayStill?: (state: RunState) => boolean): Promise<Executed> {
     let settledNodes: Context['settledNodes'];
+    let isDecidedAgain = false;
     for (let tries = 0; tries < TRIES_MAX; tries += 1) {
       const hot = this.#hot.get(runId) ?? (await this.#load(runId));
       const again = settledAmong(hot.state, command).filter((id) => settledNodes?.has(id) !== true);
@@ -139,14 +142,15 @@ export class Engine {
           this.#observer?.refused(command.type);
           throw refusalError(decided.refusal);
         }
-        return { events: [], state: hot.state };
+        return { events: [], state: hot.state, isDecidedAgain };
       }
       const result = await this.#commit(runId, hot, decided.events);
       if (result === 'ok') {
         this.#observer?.recorded(command.type, decided.events, hot.state);
-        return { events: decided.events, state: hot.state };
+        return { events: decided.events, state: hot.state, isDecidedAgain };
       }
       this.#drop(runId, hot);
+      isDecidedAgain = true;
       if (result === 'alias_taken') throw await this.#aliasTaken(runId, decided.events, hot.state);
     }
     throw new ReeveError('E_RUN_CHANGED', `run ${runId} kept changing while '${command.type}' was decided`, {
@@ -304,15 +308,14 @@ export class Engine {
 
   /** Who claims a node, or commands from outside, has to look at its holder's lease in the store. */
   #heldBy({ state }: HotRun, command: Command): Held | undefined {
-    const isClaim = (command.type === 'claim' || command.type === 'start') && command.claimant !== undefined;
-    if (!isClaim && !isFromOutside(command)) return undefined;
-    return heldOn(state, isClaim ? command.node : state.spec.rootId);
+    if (isClaim(command)) return heldOn(state, command.node);
+    return isFromOutside(command, state) ? heldOn(state, state.spec.rootId) : undefined;
   }
 
   /** Who claims another node than the root also has to know whether the root's holder is still there: its time is billed. */
   #rootBeside({ state }: HotRun, command: Command): Held | undefined {
     const { rootId } = state.spec;
-    return command.type === 'claim' && command.node !== rootId ? heldOn(state, rootId) : undefined;
+    return isClaim(command) && command.node !== rootId ? heldOn(state, rootId) : undefined;
   }
 
   async #leaseOf(
@@ -422,6 +425,11 @@ function refusalError({ code, message, details }: Refusal): ReeveError {
 
 function unknownRun(runId: string): ReeveError {
   return new ReeveError('E_INVALID_INPUT_SCHEMA', `unknown run '${runId}'`, { job_id: runId });
+}
+
+/** Takes a lease, with or without the start of an attempt. */
+function isClaim(command: Command): command is Extract<Command, { type: 'claim' | 'start' }> {
+  return (command.type === 'claim' || command.type === 'start') && command.claimant !== undefined;
 }
 
 function heldOn(state: RunState, id: string): Held | undefined {

@@ -39,6 +39,8 @@ interface BegunClaim {
   readonly claimed: Promise<ClaimedRun | undefined>;
   /** The lease as it is in memory where the claim is decided already and nobody's work is to be taken over. */
   readonly early?: HeldLease;
+  /** Whether the claim came to be as it was decided first; never rejects. */
+  readonly stands: Promise<boolean>;
 }
 
 export class Worker {
@@ -82,12 +84,16 @@ export class Worker {
       // From there the store counts the lease, not from when we heard of it.
       return { lease: leaseOf(assigned.lease.epoch, taken?.atMs ?? 0), state };
     });
+    const stands = executing.then(
+      ({ isDecidedAgain }) => !isDecidedAgain,
+      () => false,
+    );
     // Nothing had to be asked, so it is decided already, and applied to the run in memory.
     const after = engine.peek(runId);
     const given = after?.nodes.get(target);
-    if (after === undefined || given?.lease?.leaseId !== leaseId) return { claimed };
+    if (after === undefined || given?.lease?.leaseId !== leaseId) return { claimed, stands };
     const isFresh = isPlan(given.spec) ? after.live.size === 0 : given.live === undefined;
-    return isFresh ? { claimed, early: leaseOf(given.epoch, after.lastAtMs) } : { claimed };
+    return { claimed, stands, ...(isFresh ? { early: leaseOf(given.epoch, after.lastAtMs) } : {}) };
   }
 
   drive(lease: HeldLease, signal: AbortSignal): Promise<DriveEnd> {
@@ -200,8 +206,9 @@ export class Worker {
   }
 
   /** Drives under a claim from the moment it is decided: what starts first goes into the transaction of the claim. */
-  async #driveClaimed({ claimed, early }: BegunClaim, signal: AbortSignal): Promise<boolean> {
-    const driving = early === undefined ? undefined : this.#driveEarly(early, claimed, signal);
+  async #driveClaimed({ claimed, early, stands }: BegunClaim, signal: AbortSignal): Promise<boolean> {
+    const driving = early === undefined ? undefined : new Driver(this.options, early, stands).drive(signal);
+    driving?.catch(() => undefined); // looked at once the claim is settled
     let run: ClaimedRun | undefined;
     try {
       run = await claimed;
@@ -210,28 +217,11 @@ export class Worker {
       if (isLostRace(error) || isRemoved(error)) return false;
       throw error;
     }
-    const isOver = (await driving) ?? false;
+    await driving?.catch(ignoreRemoved);
     // Decided again after a conflict: what had been begun under the first decision was lost with it.
-    if (run !== undefined && (!isOver || run.lease.epoch !== early?.epoch))
+    if (run !== undefined && (early === undefined || !(await stands)))
       await this.drive(run.lease, signal).catch(ignoreRemoved);
     return true;
-  }
-
-  /** @returns false when the driving ended before the claim was durable, for want of it. */
-  #driveEarly(
-    lease: HeldLease,
-    claimed: Promise<ClaimedRun | undefined>,
-    signal: AbortSignal,
-  ): Promise<boolean> {
-    let isDurable = false;
-    const epoch = claimed.then((run) => {
-      isDurable = true;
-      return run?.lease.epoch;
-    });
-    const ended = new Driver(this.options, lease, epoch).drive(signal);
-    const isOver = ended.catch(ignoreRemoved).then((end) => end !== 'lost' || isDurable);
-    isOver.catch(() => undefined); // looked at once the claim is settled
-    return isOver;
   }
 
   /**

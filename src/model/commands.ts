@@ -6,6 +6,7 @@ import type { AttemptError, Fact, ImportedState, SignatureEnvelope } from './eve
 import type { JsonObject } from './json.ts';
 import type { ArtifactsDelta, CheckpointType, NodeSpec, RequiredAction, SettledState } from './node.ts';
 import type { Fingerprint, RunSpec } from './run-spec.ts';
+import type { RunState } from './state.ts';
 import type { Standing } from './transitions.ts';
 import type { Usage } from './usage.ts';
 
@@ -171,8 +172,13 @@ export interface Branch {
   readonly nodes: readonly NodeSpec[];
 }
 
-/** Whether the command comes from somebody who need not hold a lease: then its holder may be dead by now. */
-export function isFromOutside({ type }: Command): boolean {
+/**
+ * Whether the command comes from somebody who need not hold a lease: then its holder may be dead by now. The end of what is
+ * left of a canceled composite is told by whoever stopped it, with or without a lease.
+ */
+export function isFromOutside(command: Command, { nodes }: RunState): boolean {
+  const { type } = command;
+  if (type === 'finish' || type === 'interrupt') return nodes.get(command.node)?.state === 'canceled';
   return OUTSIDE.includes(type);
 }
 const OUTSIDE: readonly Command['type'][] = [

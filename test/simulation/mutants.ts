@@ -33,8 +33,8 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: 'src/engine/engine.ts',
-    find: 'return { events: decided.events, state: hot.state };\n      }\n      this.#drop(runId, hot);',
-    replace: 'return { events: decided.events, state: hot.state };\n      }',
+    find: 'isDecidedAgain };\n      }\n      this.#drop(runId, hot);',
+    replace: 'isDecidedAgain };\n      }',
     says: 'decides again on the state that met a conflict',
   },
   {
@@ -82,7 +82,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: 'src/engine/engine.ts',
-    find: 'if (!isClaim && !isFromOutside(command)) return undefined;',
+    find: 'if (!isClaim && !isFromOutside(command, state)) return undefined;',
     replace: 'if (!isClaim) return undefined;',
     says: 'commands from outside bill the time after the worker died',
   },

@@ -38,7 +38,7 @@ function carryOut(draft: Draft, command: Command): void {
   if (command.type === 'import') return importRun(draft, command);
   if (!exists)
     refuse('E_INVALID_INPUT_SCHEMA', `unknown run '${draft.state.id}'`, { job_id: draft.state.id });
-  if (isFromOutside(command)) expireDead(draft);
+  if (isFromOutside(command, draft.state)) expireDead(draft);
   switch (command.type) {
     case 'add_nodes':
       return addNodes(draft, command);
