@@ -120,7 +120,9 @@ export class Worker {
     const failed = new AbortController(); // one failure stops the others as gently as the signal does
     const stopping = AbortSignal.any([signal, failed.signal]);
     let woken: () => void = () => undefined;
-    const unsubscribe = engine.store.subscribe(() => woken());
+    const unsubscribe = engine.store.subscribe((_, queue) => {
+      if (queue === undefined || (queue !== null && queues.includes(queue))) woken();
+    });
     const dead = new DeadWorkers(engine, queues);
     await dead.look();
     const over = new AbortController();

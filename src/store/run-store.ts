@@ -144,6 +144,13 @@ export interface Holder {
 
 export const STANDING_COUNT_MAX = 10_000;
 
+/**
+ * @param runId Undefined: some run of another process.
+ * @param queue Where the commit may have made work due, now or later; null: nowhere; undefined: perhaps in any. Of commits of
+ * this process both are known.
+ */
+export type ChangeListener = (runId: string | undefined, queue?: string | null) => void;
+
 export interface RunStore {
   /**
    * Writes several commits as one transaction with one sync; when it resolves, all `ok` ones are durable (I1).
@@ -183,8 +190,8 @@ export interface RunStore {
   renew(runId: string, node: string, epoch: number, untilMs: number): Promise<boolean>;
   /** Forgets a run entirely. False: there was none. */
   remove(runId: string): Promise<boolean>;
-  /** Calls back after commits, of this process with the run's id, of others possibly without. Returns how to stop. */
-  subscribe(listener: (runId: string | undefined) => void): () => void;
+  /** Calls back after commits. Returns how to stop. */
+  subscribe(listener: ChangeListener): () => void;
   /** What the database itself finds wrong: damage, rows without their run. Empty when it is sound. Reads everything. */
   integrity?(): Promise<readonly string[]>;
   close(): Promise<void>;

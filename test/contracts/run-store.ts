@@ -862,6 +862,39 @@ export function runStoreContract(name: string, open: () => Promise<RunStoreHarne
         stop();
       });
 
+      test('of its own commits it hears where they offer work, and that others offer none', async () => {
+        const { store } = await harness();
+        const news: (string | null | undefined)[] = [];
+        const stop = store.subscribe((id, queue) => {
+          if (id !== undefined) news.push(queue);
+        });
+        const queue = 'special';
+        let head = await put(store, 'r', { head: { queue }, work: [offer('a', 10)] });
+        head = await put(store, head, { head: { queue }, work: [lease('a', 1, 10, 100)] });
+        const unlease = { op: 'unlease', node: 'a', dueMs: 50 } as const;
+        head = await put(store, head, { head: { queue }, work: [{ ...unlease, parked: true }] });
+        head = await put(store, head, { head: { queue }, work: [{ op: 'park', parked: false }] });
+        head = await put(store, head, { head: { queue }, work: [lease('a', 2, 60, 100)] });
+        head = await put(store, head, { head: { queue }, work: [{ ...unlease, parked: false }] });
+        await put(store, head, { head: { queue }, work: [{ op: 'drop', node: 'a' }, offer('b', 1, true)] });
+        expect(await store.remove('r')).toBe(true);
+        expect(news).toEqual(['special', null, null, 'special', null, 'special', null, null]);
+        stop();
+      });
+
+      test('of commits of others that offer work nobody is told that they do not', async () => {
+        const { store, another } = await harness();
+        const other = await another();
+        await put(store, 'first');
+        const { promise, resolve } = Promise.withResolvers<void>();
+        const stop = other.subscribe((id, queue) => {
+          if ((id === undefined || id === 'r') && queue !== null) resolve();
+        });
+        await put(store, 'r', { work: [offer('a', 10)] });
+        await promise;
+        stop();
+      });
+
       test('of commits of others it hears, perhaps without the run', async () => {
         const { store, another } = await harness();
         const other = await another();

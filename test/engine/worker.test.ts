@@ -68,6 +68,25 @@ describe('run()', () => {
     await ended;
   });
 
+  test('asks the store nothing for commits that offer no work in its queues', async () => {
+    const counts = new Map<string, number>();
+    const own = lab.engine(counting(counts));
+    const spec = specOf({ root: { id: 'root', kind: 'composite' }, nodes: [], queue: 'own' });
+    await own.execute('program', { type: 'create', spec });
+    const { stop, ended } = lab.run(lab.worker('w1', { engine: own }));
+    await own.execute('here', { type: 'create', spec: planOf(quick('a')) });
+    await lab.clock.until(async () => (await phase('here')) === 'succeeded', 'its own run');
+    await lab.clock.advance(0); // now it waits
+    counts.clear();
+    for (let at = 0; at < 20; at += 1)
+      await own.execute('program', { type: 'record', name: 'said', data: { at } });
+    await own.execute('elsewhere', { type: 'create', spec: planOf(quick('a'), { queue: 'other' }) });
+    expect(counts.get('commit')).toBe(21);
+    expect([counts.get('due'), counts.get('nextDueMs')]).toEqual([undefined, undefined]);
+    stop();
+    await ended;
+  });
+
   test('of two workers each run is driven by one', async () => {
     for (let at = 0; at < 6; at += 1) await create(`r${at}`);
     const workers = ['w1', 'w2'].map((name) => lab.run(lab.worker(name), 2, true));

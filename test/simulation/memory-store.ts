@@ -1,5 +1,7 @@
 /** A run store in memory. The database outlives its handles: a handle is what a process has of it. */
+import { changeOf } from '../../src/store/change.ts';
 import type {
+  ChangeListener,
   Commit,
   CommitResult,
   DueQuery,
@@ -26,7 +28,7 @@ interface StoredRun {
 }
 
 /** Called after each commit that was written. */
-type Listener = (runId: string) => void;
+type Listener = (runId: string, queue: string | null) => void;
 
 export class MemoryDb {
   readonly runs = new Map<string, StoredRun>();
@@ -39,8 +41,10 @@ export class MemoryDb {
     for (const commit of commits) checkTexts(commit);
     const results = commits.map((commit): CommitResult => this.#commitOne(commit));
     results.forEach((result, at) => {
-      const runId = commits[at]?.runId;
-      if (result === 'ok' && runId !== undefined) for (const listener of this.listeners) listener(runId);
+      const commit = commits[at];
+      if (result !== 'ok' || commit === undefined) return;
+      const { runId, queue } = changeOf(commit);
+      for (const listener of this.listeners) listener(runId, queue);
     });
     return results;
   }
@@ -124,7 +128,7 @@ export class MemoryDb {
   remove(runId: string): boolean {
     if (!this.runs.delete(runId)) return false;
     for (const alias of this.aliases(runId)) this.names.delete(alias);
-    for (const listener of this.listeners) listener(runId);
+    for (const listener of this.listeners) listener(runId, null);
     return true;
   }
 
@@ -261,8 +265,8 @@ export class MemoryRunStore implements RunStore {
   async remove(runId: string): Promise<boolean> {
     return this.#open().remove(runId);
   }
-  subscribe(listener: (runId: string | undefined) => void): () => void {
-    const entry: Listener = (runId) => listener(runId);
+  subscribe(listener: ChangeListener): () => void {
+    const entry: Listener = (runId, queue) => listener(runId, queue);
     this.#subscribed.add(entry);
     this.#db.listeners.add(entry);
     return () => {

@@ -52,7 +52,7 @@ export class SimProcess {
   readonly #random: Random;
   readonly #onCrash: (restartMs: number, childrenDie: boolean) => void;
   #skewMs: number;
-  readonly #subscribed = new Set<(runId: string) => void>();
+  readonly #subscribed = new Set<(runId: string, queue: string | null) => void>();
   #inbox: (() => void)[] = [];
   #ids = 0;
 
@@ -304,9 +304,9 @@ export class SimProcess {
       remove: (runId) => this.#call('commit', `remove ${runId}`, () => db.remove(runId)),
       subscribe: (listener) => {
         // Of one's own commits and of others' one hears later, of theirs sometimes not at all.
-        const entry = (runId: string): void => {
+        const entry = (runId: string, queue: string | null): void => {
           if (this.isAlive && !this.#random.oneIn(10))
-            scheduler.after(this.#latencyMs('read'), () => this.deliver(() => listener(runId)));
+            scheduler.after(this.#latencyMs('read'), () => this.deliver(() => listener(runId, queue)));
         };
         db.listeners.add(entry);
         this.#subscribed.add(entry);

@@ -8,6 +8,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Connections } from './connections.ts';
 
+/** Behind the token: nothing of what was committed offers work. Who does not know the word looks all the same. */
+const NO_WORK = ' no work';
 /** Commits within this time are told together, milliseconds. */
 const GATHER_MS = 5;
 /** Pauses between two tries to listen again, milliseconds: doubled from the first up to the last. */
@@ -16,15 +18,17 @@ const RETRY_MS = { first: 50, last: 5000 } as const;
 export class Listener {
   readonly #connections: Connections;
   readonly #pollMs: number;
-  readonly #onNews: () => void;
+  readonly #onNews: (queue?: null) => void;
   readonly #channel: string;
   /** Tells our own messages apart. */
   readonly #token = randomUUID();
   #stop: AbortController | undefined;
   #listening: Promise<void> = Promise.resolve();
   #announcing: Promise<void> | undefined;
+  /** What is to be announced offers work. */
+  #offers = false;
 
-  constructor(connections: Connections, pollMs: number, onNews: () => void) {
+  constructor(connections: Connections, pollMs: number, onNews: (queue?: null) => void) {
     this.#connections = connections;
     this.#pollMs = pollMs;
     this.#onNews = onNews;
@@ -36,7 +40,7 @@ export class Listener {
     if (this.#stop !== undefined) return;
     const stop = new AbortController();
     this.#stop = stop;
-    const poll = setInterval(this.#onNews, this.#pollMs);
+    const poll = setInterval(() => this.#onNews(), this.#pollMs);
     poll.unref();
     stop.signal.addEventListener('abort', () => clearInterval(poll), { once: true });
     this.#listening = Promise.all([this.#listening, this.#keepListening(stop.signal)]).then(() => undefined);
@@ -47,13 +51,16 @@ export class Listener {
     this.#stop = undefined;
   }
 
-  /** Tells the other processes, soon. */
-  announce(): void {
+  /** Tells the other processes, soon; also whether there is work for them in it. */
+  announce(offers: boolean): void {
+    this.#offers ||= offers;
     this.#announcing ??= delay(GATHER_MS)
       .then(() => {
         this.#announcing = undefined;
+        const payload = this.#offers ? this.#token : `${this.#token}${NO_WORK}`;
+        this.#offers = false;
         return this.#connections.use(
-          (session) => session.prepared('announce', 'select pg_notify($1, $2)', [this.#channel, this.#token]),
+          (session) => session.prepared('announce', 'select pg_notify($1, $2)', [this.#channel, payload]),
           { busyMs: 0 },
         );
       })
@@ -98,8 +105,10 @@ export class Listener {
   }
 
   async #listen(client: pg.Client): Promise<void> {
-    client.on('notification', ({ payload }) => {
-      if (payload !== this.#token) this.#onNews();
+    client.on('notification', ({ payload = '' }) => {
+      if (payload.startsWith(this.#token)) return;
+      if (payload.endsWith(NO_WORK)) this.#onNews(null);
+      else this.#onNews();
     });
     await client.connect();
     await client.query(`listen "${this.#channel}"`);

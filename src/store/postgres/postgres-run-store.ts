@@ -6,7 +6,9 @@
  * counts as done when the run has the very event it ends with.
  */
 import { ReeveError } from '../../model/errors.ts';
+import { changeOf, type Change } from '../change.ts';
 import type {
+  ChangeListener,
   Commit,
   CommitResult,
   DueQuery,
@@ -48,7 +50,7 @@ const SNAPSHOT = 'begin transaction isolation level repeatable read, read only';
 export class PostgresRunStore implements RunStore {
   readonly #connections: Connections;
   readonly #listener: Listener;
-  readonly #listeners = new Set<(runId: string | undefined) => void>();
+  readonly #listeners = new Set<ChangeListener>();
   readonly #inFlight = new Set<Promise<unknown>>();
   #closed: Promise<void> | undefined;
 
@@ -58,7 +60,7 @@ export class PostgresRunStore implements RunStore {
    */
   constructor(connections: Connections, pollMs = 1000) {
     this.#connections = connections;
-    this.#listener = new Listener(connections, pollMs, () => this.#notify(undefined));
+    this.#listener = new Listener(connections, pollMs, (queue) => this.#notify(undefined, queue));
   }
 
   async commit(commits: readonly Commit[]): Promise<readonly CommitResult[]> {
@@ -85,8 +87,7 @@ export class PostgresRunStore implements RunStore {
         results[place] = COMMIT_RESULTS[done[batch]?.[at] ?? 0] ?? 'conflict';
       });
     });
-    const changed = commits.filter((_, at) => results[at] === 'ok').map(({ runId }) => runId);
-    this.#changed(new Set(changed));
+    this.#changed(commits.filter((_, at) => results[at] === 'ok').map(changeOf));
     return results;
   }
 
@@ -109,7 +110,7 @@ export class PostgresRunStore implements RunStore {
         return true;
       }),
     );
-    if (isRemoved) this.#changed([runId]);
+    if (isRemoved) this.#changed([{ runId, queue: null }]);
     return isRemoved;
   }
 
@@ -196,9 +197,9 @@ export class PostgresRunStore implements RunStore {
     return (await this.#read<WorkRecord>('workOf', { id: runId })).map(toWork);
   }
 
-  subscribe(listener: (runId: string | undefined) => void): () => void {
+  subscribe(listener: ChangeListener): () => void {
     // Wrapped: the same function may subscribe twice.
-    const entry = (runId: string | undefined): void => listener(runId);
+    const entry: ChangeListener = (runId, queue) => listener(runId, queue);
     this.#listeners.add(entry);
     if (this.#closed === undefined) this.#listener.start();
     return () => {
@@ -246,16 +247,12 @@ export class PostgresRunStore implements RunStore {
     }
   }
 
-  #changed(runIds: Iterable<string>): void {
-    let isAny = false;
-    for (const runId of runIds) {
-      isAny = true;
-      this.#notify(runId);
-    }
-    if (isAny) this.#listener.announce();
+  #changed(changes: readonly Change[]): void {
+    for (const { runId, queue } of changes) this.#notify(runId, queue);
+    if (changes.length > 0) this.#listener.announce(changes.some(({ queue }) => queue !== null));
   }
 
-  #notify(runId: string | undefined): void {
-    for (const listener of this.#listeners) listener(runId);
+  #notify(...change: Parameters<ChangeListener>): void {
+    for (const listener of this.#listeners) listener(...change);
   }
 }

@@ -17,6 +17,7 @@
 import { join } from 'node:path';
 import { ReeveError } from '../../model/errors.ts';
 import type {
+  ChangeListener,
   Commit,
   CommitResult,
   DueQuery,
@@ -33,7 +34,7 @@ import type {
 import { socketPath } from './socket-path.ts';
 import { SqliteRunStore } from './sqlite-run-store.ts';
 import { Unanswered, WriteClient } from './write-client.ts';
-import { changedRuns, type WriteOp, type WriteResult } from './write-op.ts';
+import { changesOf, type WriteOp, type WriteResult } from './write-op.ts';
 import { WriteServer } from './write-server.ts';
 import { WriterLock } from './writer-lock.ts';
 
@@ -63,7 +64,7 @@ export class SharedRunStore implements RunStore {
   readonly #local: SqliteRunStore;
   readonly #busyMs: number;
   readonly #access: 'write' | 'read';
-  readonly #listeners = new Set<(runId: string | undefined) => void>();
+  readonly #listeners = new Set<ChangeListener>();
   readonly #inFlight = new Set<Promise<unknown>>();
   #role: Role = { kind: 'none' };
   #lock: WriterLock | undefined;
@@ -149,8 +150,8 @@ export class SharedRunStore implements RunStore {
     return this.#local.integrity();
   }
 
-  subscribe(listener: (runId: string | undefined) => void): () => void {
-    const entry = (runId: string | undefined): void => listener(runId);
+  subscribe(listener: ChangeListener): () => void {
+    const entry: ChangeListener = (runId, queue) => listener(runId, queue);
     this.#listeners.add(entry);
     this.#listen();
     return () => {
@@ -219,12 +220,12 @@ export class SharedRunStore implements RunStore {
   }
 
   #tell(op: WriteOp, result: WriteResult): WriteResult {
-    for (const runId of changedRuns(op, result)) this.#notify(runId);
+    for (const { runId, queue } of changesOf(op, result)) this.#notify(runId, queue);
     return result;
   }
 
-  #notify(runId: string | undefined): void {
-    for (const listener of this.#listeners) listener(runId);
+  #notify(...change: Parameters<ChangeListener>): void {
+    for (const listener of this.#listeners) listener(...change);
   }
 
   /** The role to write in; looks for one, for a while, when there is none. */
@@ -314,8 +315,8 @@ export class SharedRunStore implements RunStore {
       const server = await WriteServer.listen({
         store: this.#local,
         path,
-        onChanged: (runs) => {
-          for (const runId of runs) this.#notify(runId);
+        onChanged: (changes) => {
+          for (const { runId, queue } of changes) this.#notify(runId, queue);
         },
         onWatched: (isWatched) => {
           this.#isWatched = isWatched;
@@ -334,9 +335,9 @@ export class SharedRunStore implements RunStore {
 
   #connect(path: string): WriteClient {
     const client = new WriteClient(path, {
-      onChanged: (runs) => {
+      onChanged: ({ runs, queues }) => {
         if (runs === undefined) this.#notify(undefined);
-        else for (const runId of runs) this.#notify(runId);
+        else runs.forEach((runId, at) => this.#notify(runId, queues?.[at]));
       },
       onGone: (why) => {
         if (this.#role.kind !== 'client' || this.#role.client !== client) return;

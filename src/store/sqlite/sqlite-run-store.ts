@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ReeveError, unreachable } from '../../model/errors.ts';
 import type { RunPhase } from '../../model/transitions.ts';
 import type {
+  ChangeListener,
   Commit,
   CommitResult,
   DueQuery,
@@ -38,7 +39,7 @@ import { eventsOfTypes, listStatement, parkedState } from '../sql/statements.ts'
 import { checkTexts } from '../texts.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
 import { storeError } from './sqlite-errors.ts';
-import { changedRuns, type RunIdentity, type WriteOp, type WriteResult } from './write-op.ts';
+import { changesOf, type RunIdentity, type WriteOp, type WriteResult } from './write-op.ts';
 
 interface NoRow {
   no: number;
@@ -79,7 +80,7 @@ export class SqliteRunStore implements RunStore {
   readonly #busyMs: number;
   readonly #pollMs: number;
   readonly #access: 'write' | 'read';
-  readonly #listeners = new Set<(runId: string | undefined) => void>();
+  readonly #listeners = new Set<ChangeListener>();
   readonly #known = new Map<string, KnownRun>();
   #poll: NodeJS.Timeout | undefined;
   #dataVersion = 0;
@@ -231,9 +232,9 @@ export class SqliteRunStore implements RunStore {
     return this.#read(() => (this.#db.all('workOf', { id: runId }) as WorkRecord[]).map(toWork));
   }
 
-  subscribe(listener: (runId: string | undefined) => void): () => void {
+  subscribe(listener: ChangeListener): () => void {
     // Wrapped: the same function may subscribe twice.
-    const entry = (runId: string | undefined): void => listener(runId);
+    const entry: ChangeListener = (runId, queue) => listener(runId, queue);
     this.#listeners.add(entry);
     if (this.#poll === undefined && !this.#closed) {
       this.#dataVersion = this.#version();
@@ -271,7 +272,7 @@ export class SqliteRunStore implements RunStore {
 
   async #writeOne(op: WriteOp): Promise<WriteResult> {
     const [result = false] = await this.write([op]);
-    for (const runId of changedRuns(op, result)) this.#notify(runId);
+    for (const { runId, queue } of changesOf(op, result)) this.#notify(runId, queue);
     return result;
   }
 
@@ -439,8 +440,8 @@ export class SqliteRunStore implements RunStore {
     }
   }
 
-  #notify(runId: string | undefined): void {
-    for (const listener of this.#listeners) listener(runId);
+  #notify(...change: Parameters<ChangeListener>): void {
+    for (const listener of this.#listeners) listener(...change);
   }
 
   #version(): number {

@@ -29,9 +29,15 @@ export type ServerMessage =
   | { readonly t: 'failed'; readonly id: number; readonly failure: Failure }
   /** Not carried out, and it will not be. */
   | { readonly t: 'void'; readonly id: number }
-  /** Without runs: some run, unknown which. */
-  | { readonly t: 'changed'; readonly runs?: readonly string[] }
+  | News
   | { readonly t: 'pong' };
+
+/** Without runs: some run, unknown which. Queues, of each run in turn, as a `Change` has them; older writers name none. */
+export interface News {
+  readonly t: 'changed';
+  readonly runs?: readonly string[];
+  readonly queues?: readonly (string | null)[];
+}
 
 export interface Failure {
   readonly code: string;

@@ -10,6 +10,7 @@ import {
   PROTOCOL,
   REQUEST_MS,
   type ClientMessage,
+  type News,
   type ServerMessage,
 } from './wire.ts';
 import type { WriteOp, WriteResult } from './write-op.ts';
@@ -47,8 +48,7 @@ interface Outstanding {
 }
 
 export interface WriteClientOptions {
-  /** Undefined: some run, unknown which. */
-  readonly onChanged: (runs: readonly string[] | undefined) => void;
+  readonly onChanged: (news: News) => void;
   /** Called once, when nothing can be asked any more; `silent`: the writer is there and does not answer. */
   readonly onGone: (why: 'closed' | 'silent') => void;
 }
@@ -177,7 +177,7 @@ export class WriteClient {
         this.#take(message.id)?.reject(new Unanswered(true, 'write'));
         return;
       case 'changed':
-        this.#options.onChanged(message.runs);
+        this.#options.onChanged(message);
         return;
       case 'pong':
         return;

@@ -1,4 +1,5 @@
 /** The writing calls of the port as values, so that they can wait in one queue and cross a socket. */
+import { changeOf, type Change } from '../change.ts';
 import type { Commit, CommitResult } from '../run-store.ts';
 
 export type WriteOp =
@@ -29,9 +30,9 @@ export interface RunIdentity {
 
 export type WriteResult = readonly CommitResult[] | boolean;
 
-/** The runs that a carried out operation changed, for those who listen. */
-export function changedRuns(op: WriteOp, result: WriteResult): readonly string[] {
-  if (op.op === 'remove') return result === true ? [op.runId] : [];
+/** What a carried out operation changed, for those who listen. */
+export function changesOf(op: WriteOp, result: WriteResult): readonly Change[] {
+  if (op.op === 'remove') return result === true ? [{ runId: op.runId, queue: null }] : [];
   if (op.op === 'renew' || typeof result === 'boolean') return [];
-  return op.commits.filter((_, at) => result[at] === 'ok').map(({ runId }) => runId);
+  return op.commits.filter((_, at) => result[at] === 'ok').map(changeOf);
 }

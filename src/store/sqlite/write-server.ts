@@ -6,6 +6,7 @@ import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { isMainThread } from 'node:worker_threads';
 import { ReeveError } from '../../model/errors.ts';
+import type { Change } from '../change.ts';
 import type { SqliteRunStore } from './sqlite-run-store.ts';
 import {
   encodeFrame,
@@ -17,7 +18,7 @@ import {
   type ClientMessage,
   type ServerMessage,
 } from './wire.ts';
-import { changedRuns, type WriteOp, type WriteResult } from './write-op.ts';
+import { changesOf, type WriteOp, type WriteResult } from './write-op.ts';
 
 /** Most operations in one transaction: bounds the time that the first of them waits for the last. */
 const BATCH_MAX = 512;
@@ -44,7 +45,7 @@ export interface WriteServerOptions {
   readonly store: SqliteRunStore;
   readonly path: string;
   /** After a commit, of this process or of a client. */
-  readonly onChanged: (runs: readonly string[]) => void;
+  readonly onChanged: (changes: readonly Change[]) => void;
   /** Called when the first client wants to hear of changes, and when none does any more. */
   readonly onWatched: (isWatched: boolean) => void;
 }
@@ -226,16 +227,18 @@ export class WriteServer {
 
   /** Everyone hears of what others did; of its own operations a client learns from their results. */
   #spread(batch: readonly Waiting[], outcomes: readonly Outcome[]): void {
-    const changes = batch.map(({ op, from }, at) => {
+    const changes = batch.flatMap(({ op, from }, at) => {
       const outcome = outcomes[at] ?? 'void';
-      return { from, runs: outcome !== 'void' && 'result' in outcome ? changedRuns(op, outcome.result) : [] };
+      const made = outcome !== 'void' && 'result' in outcome ? changesOf(op, outcome.result) : [];
+      return made.map((change) => ({ ...change, from }));
     });
     for (const client of this.#watchers > 0 ? this.#clients : []) {
-      const runs = changes.flatMap((change) => (change.from === client ? [] : change.runs));
-      if (client.watches && runs.length > 0) client.tell({ t: 'changed', runs });
+      const theirs = client.watches ? changes.filter(({ from }) => from !== client) : [];
+      if (theirs.length === 0) continue;
+      const runs = theirs.map(({ runId }) => runId);
+      client.tell({ t: 'changed', runs, queues: theirs.map(({ queue }) => queue) });
     }
-    const runs = changes.flatMap((change) => change.runs);
-    if (runs.length > 0) this.#options.onChanged(runs);
+    if (changes.length > 0) this.#options.onChanged(changes);
   }
 }
 
