@@ -33,6 +33,14 @@ export const CATALOG: readonly Entry[] = [
     alone: true,
   },
   {
+    name: 'bare-rows',
+    title: "bare SQLite, the rows of Reeve's steps",
+    module: './bare-rows.ts',
+    kind: 'bound',
+    needs: [],
+    elsewhere: false,
+  },
+  {
     name: 'bare-postgres',
     title: 'bare PostgreSQL insert',
     module: './bare-postgres.ts',

@@ -1,5 +1,5 @@
 import { stopPoint } from '../telemetry/stop-points.ts';
-import type { Commit, CommitResult, RunStore } from '../store/run-store.ts';
+import type { Commit, CommitResult, RunStore, WorkChange } from '../store/run-store.ts';
 
 interface Waiting {
   readonly commit: Commit;
@@ -86,11 +86,18 @@ function mergeByRun(batch: readonly Waiting[]): readonly Group[] {
       expectedVersion: group.commit.expectedVersion,
       expectedHash: group.commit.expectedHash,
       events: [...group.commit.events, ...commit.events],
-      work: [...group.commit.work, ...commit.work],
+      work: joinedWork(group.commit.work, commit.work),
       ...(snapshot === undefined ? {} : { snapshot }),
       ...(aliases === undefined ? {} : { aliases }),
     };
     group.members.push(waiting);
   }
   return groups;
+}
+
+/** A lease writes the whole row of its node: to offer that first would write it, and its place in the index, twice. */
+function joinedWork(earlier: readonly WorkChange[], later: readonly WorkChange[]): readonly WorkChange[] {
+  const leased = new Set(later.flatMap((change) => (change.op === 'lease' ? [change.node] : [])));
+  const kept = earlier.filter((change) => change.op !== 'offer' || !leased.has(change.node));
+  return [...kept, ...later];
 }

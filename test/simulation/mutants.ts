@@ -113,8 +113,8 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: 'src/engine/commit-queue.ts',
-    find: 'work: [...group.commit.work, ...commit.work],',
-    replace: '',
+    find: 'return [...kept, ...later];',
+    replace: 'return later;',
     says: 'a merged commit loses the work rows of its first part',
   },
   {
