@@ -82,8 +82,8 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: 'src/engine/engine.ts',
-    find: 'if (!isClaim && !isFromOutside(command, state)) return undefined;',
-    replace: 'if (!isClaim) return undefined;',
+    find: 'return isFromOutside(command, state) ? heldOn(state, state.spec.rootId) : undefined;',
+    replace: 'return undefined;',
     says: 'commands from outside bill the time after the worker died',
   },
   {
@@ -240,7 +240,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: 'src/engine/engine.ts',
-    find: "return command.type === 'claim' && command.node !== rootId ? heldOn(state, rootId) : undefined;",
+    find: 'return isClaim(command) && command.node !== rootId ? heldOn(state, rootId) : undefined;',
     replace: 'return undefined;',
     says: 'who takes over what is left of a composite bills the time after the worker of the root died',
   },
