@@ -455,6 +455,7 @@ class Simulation {
       case 'queue':
         return this.#resume(engine, process, id, deed.id, false, deed.pick % 3 === 0);
       case 'forget':
+        process.hasFaults = true;
         return engine.forget(id);
       default: {
         let state: RunState;
@@ -529,7 +530,13 @@ class Simulation {
       this.#expected(error, undefined);
       if (!isRefusal(error) || mark === undefined) return;
       this.#auditor.refused(id, mark);
-      if (this.#auditor.stateOf(id)?.version === versionBefore) this.#justly(engine, id, command);
+      const stored = this.#auditor.stateOf(id)?.version;
+      if (stored !== versionBefore) return;
+      this.#justly(engine, id, command);
+      // It stood still all the while: whoever refuses has at least seen it.
+      const known = engine.peek(id)?.version;
+      if (stored !== undefined && known !== undefined && known < stored)
+        this.#wrong('I3', `${command.type} of ${id} was refused at event ${known} of ${stored}`);
     }
   }
 
