@@ -57,8 +57,6 @@ interface Intent {
 /** Whoever commits, as far as the auditor must know it. */
 interface Writer {
   readonly name: string;
-  /** Something went wrong with it, or it was made to forget: it may not know what it did. */
-  readonly hasFaults: boolean;
 }
 
 export class Auditor {
@@ -67,8 +65,6 @@ export class Auditor {
   readonly #blobs: MemoryBlobs;
   readonly #runs = new Map<string, Audited>();
   readonly #hosts: Hosts;
-  /** Who wrote each run last. */
-  readonly #lastWriters = new Map<string, string>();
   #machine: Machine | undefined;
   violation: Violation | undefined;
 
@@ -107,17 +103,6 @@ export class Auditor {
   commit(writer: Writer, commits: readonly Commit[]): readonly CommitResult[] {
     const leases = new Map(commits.map(({ runId }) => [runId, this.#leases(runId)]));
     const results = this.#db.commit(commits);
-    this.guard('I3', () => {
-      for (const [at, { runId }] of commits.entries()) {
-        if (results[at] === 'ok') this.#lastWriters.set(runId, writer.name);
-        else if (!writer.hasFaults)
-          assert.notEqual(
-            this.#lastWriters.get(runId),
-            writer.name,
-            `I3: ${writer.name} is in conflict with itself over ${runId}`,
-          );
-      }
-    });
     // The store is as the last commit of each run has left it: only then can it be compared.
     const last = new Map(commits.flatMap(({ runId }, at) => (results[at] === 'ok' ? [[runId, at]] : [])));
     commits.forEach((commit, at) => {

@@ -37,7 +37,6 @@ export class SimProcess {
   readonly name: string;
   readonly slot: string;
   isAlive = true;
-  hasFaults = false;
   /** By SIGSTOP: it lives, and does nothing. */
   isStopped = false;
   /** Errors that were made up for it: reasons why it may end badly. */
@@ -138,7 +137,6 @@ export class SimProcess {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     if (!this.isAlive) return promise;
     const fault = faults.take(this.slot, kind);
-    if (fault !== undefined) this.hasFaults = true;
     if (fault !== undefined) trace.add(this.name, `${fault.id} ${fault.kind} at`, what, fault.ms);
     const answer = (error: Error | undefined, value: T | undefined, afterMs: number): void => {
       scheduler.after(afterMs, () =>

@@ -223,7 +223,8 @@ class Simulation {
     const [held] = heldBy(victim.name);
     victim.kill();
     // Somebody resumes before anybody else has noticed: that is refused, or finds it free already.
-    if (held !== undefined)
+    const { process: client } = this.#client(this.#workload.clients[0] ?? 'c1');
+    if (held !== undefined && client.isAlive && !client.isStopped)
       await this.#byHand(held.runId, ({ engine, process }) =>
         this.#resume(engine, process, held.runId, 'dora', false, false),
       );
@@ -455,7 +456,6 @@ class Simulation {
       case 'queue':
         return this.#resume(engine, process, id, deed.id, false, deed.pick % 3 === 0);
       case 'forget':
-        process.hasFaults = true;
         return engine.forget(id);
       default: {
         let state: RunState;
