@@ -27,14 +27,24 @@ export function open({ dir }: Place): Promise<System> {
     const expected = versions[run] ?? 0;
     const version = expected + events;
     db.run('moveRun', {
-      ...{ no: run, hold: null, version, hash: hashOf(run, version), updated_ms: version },
-      ...{ nodes: version, nodes_settled: version },
-      ...{ expected, expected_hash: expected === 0 ? hashOf(0, 0) : hashOf(run, expected) },
+      no: run,
+      hold: null,
+      version,
+      hash: hashOf(run, version),
+      updated_ms: version,
+      nodes: version,
+      nodes_settled: version,
+      expected,
+      expected_hash: expected === 0 ? hashOf(0, 0) : hashOf(run, expected),
     });
     for (let seq = expected + 1; seq <= version; seq += 1)
       db.run('addEvent', {
-        ...{ run_no: run, seq, at_ms: 1_800_000_000_000 + seq, type: 'attempt_started' },
-        ...{ body: BODY, hash: hashOf(run, seq) },
+        run_no: run,
+        seq,
+        at_ms: 1_800_000_000_000 + seq,
+        type: 'attempt_started',
+        body: BODY,
+        hash: hashOf(run, seq),
       });
     versions[run] = version;
   };

@@ -891,7 +891,7 @@ export function runStoreContract(name: string, open: () => Promise<RunStoreHarne
           if ((id === undefined || id === 'r') && queue !== null) resolve();
         });
         await put(store, 'r', { work: [offer('a', 10)] });
-        await promise;
+        await expect(promise).resolves.toBeUndefined();
         stop();
       });
 

@@ -21,7 +21,7 @@ test('a history without one of its faults is another one, and as reproducible', 
 
 test('I1 to I8 and liveness hold in the first worlds, and these go where runs can go', async () => {
   const totals = noTotals();
-  for (let seed = 1; seed <= 25; seed += 1) add(totals, await simulate(seed));
+  for (let seed = 1; seed <= 30; seed += 1) add(totals, await simulate(seed));
   expect(totals.failures).toEqual([]);
   expect(totals.faults).toBeGreaterThan(50);
   expect(Object.keys(totals.ends).toSorted()).toEqual(expect.arrayContaining(['canceled', 'succeeded']));
