@@ -10,7 +10,7 @@ import {
   RUN_START_REQUEST,
 } from '../../../src/doors/arp/wire/requests.ts';
 import { INTERNAL_NODE_RUN, INTERNAL_RUN } from '../../../src/doors/arp/wire/runs.ts';
-import { list, object } from '../../../src/doors/arp/wire/schema.ts';
+import { list, object } from '../../../src/doors/wire-schema.ts';
 import { fieldErrors } from '../../../src/doors/arp/wire/validate.ts';
 import { openCoordinator } from './coordinator-rig.ts';
 import { fitting, spoiled } from './documents.ts';

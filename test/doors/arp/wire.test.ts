@@ -10,7 +10,7 @@ import { cursorPlace, cursorText } from '../../../src/doors/arp/wire/cursor.ts';
 import { WIRE_SCHEMAS } from '../../../src/doors/arp/wire/names.ts';
 import { INTERNAL_COMPOSITE_BEGIN_REQUEST } from '../../../src/doors/arp/wire/requests.ts';
 import { INTERNAL_NODE_RUN, INTERNAL_RUN } from '../../../src/doors/arp/wire/runs.ts';
-import { TIME, URI } from '../../../src/doors/arp/wire/schema.ts';
+import { TIME, URI } from '../../../src/doors/wire-schema.ts';
 import { fieldErrors } from '../../../src/doors/arp/wire/validate.ts';
 import { fitting, spoiled } from './documents.ts';
 import { hasNull } from './support.ts';

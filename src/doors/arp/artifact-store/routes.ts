@@ -3,7 +3,7 @@ import type { HttpRequest, QueryParameter, Route, RouteGroup } from '../../http.
 import { arpService, checked } from '../services.ts';
 import { cursorPlace, cursorText } from '../wire/cursor.ts';
 import { validationFailed } from '../wire/errors.ts';
-import { COUNT, list, object, TEXT, TIME, URI } from '../wire/schema.ts';
+import { COUNT, list, object, TEXT, TIME, URI } from '../../wire-schema.ts';
 import { artifactRecord, type Artifact, type Artifacts } from './artifacts.ts';
 
 const PAGE_DEFAULT = 100;

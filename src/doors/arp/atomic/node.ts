@@ -5,7 +5,7 @@
 import type { RESOURCE_REF } from '../wire/common.ts';
 import type { NodeType } from '../wire/core.ts';
 import type { AtomicExecuteRequest } from '../wire/requests.ts';
-import type { TypeOf } from '../wire/schema.ts';
+import type { TypeOf } from '../../wire-schema.ts';
 
 export interface AtomicNode {
   readonly nodeType: NodeType;

@@ -2,7 +2,7 @@
 import type { ERROR_DETAIL } from '../wire/common.ts';
 import { RESOURCE_REF } from '../wire/common.ts';
 import type { AtomicExecuteResult } from '../wire/requests.ts';
-import { ANYTHING, list, object, type TypeOf } from '../wire/schema.ts';
+import { ANYTHING, list, object, type TypeOf } from '../../wire-schema.ts';
 import { fieldErrors } from '../wire/validate.ts';
 import type { NodeFailureOptions, NodeOutput } from './node.ts';
 

@@ -2,7 +2,7 @@
 import type { CompositeCallbacks } from '../ports.ts';
 import { NODE_RUNS_CREATE_RESPONSE } from '../wire/requests.ts';
 import { INTERNAL_NODE_RUN, type InternalNodeRun, type NodeRun } from '../wire/runs.ts';
-import { list, object } from '../wire/schema.ts';
+import { list, object } from '../../wire-schema.ts';
 import { get, post, type ServiceAddress } from './http-client.ts';
 
 /** Children may come with the keys that only services see (D2). */

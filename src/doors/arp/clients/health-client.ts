@@ -1,6 +1,6 @@
 /** How a service that another depends on says that it is. */
 import { HEALTH, type HealthCheck } from '../wire/common.ts';
-import type { TypeOf } from '../wire/schema.ts';
+import type { TypeOf } from '../../wire-schema.ts';
 import { get, type ServiceAddress } from './http-client.ts';
 
 /** Of one try, milliseconds: whoever asks about us waits for it. */

@@ -1,7 +1,7 @@
 /** The Node Registry, asked over HTTP. */
 import type { NodeTypes } from '../registry/node-types.ts';
 import { NODE_TYPE, type NodeType } from '../wire/core.ts';
-import { list } from '../wire/schema.ts';
+import { list } from '../../wire-schema.ts';
 import { get, post, type ServiceAddress } from './http-client.ts';
 
 const NODE_TYPES = list(NODE_TYPE);

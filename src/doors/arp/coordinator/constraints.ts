@@ -2,7 +2,7 @@
 import type { Limits } from '../../../model/budget.ts';
 import { SIDE_EFFECTS, type Constraints, type SideEffect } from '../../../model/constraints.ts';
 import type { CONSTRAINT_ENVELOPE } from '../wire/core.ts';
-import type { TypeOf } from '../wire/schema.ts';
+import type { TypeOf } from '../../wire-schema.ts';
 
 export type Envelope = TypeOf<typeof CONSTRAINT_ENVELOPE>;
 type Structural = NonNullable<Envelope['structural']>;

@@ -7,7 +7,7 @@ import type { NodeSpec } from '../../../model/node.ts';
 import { isTerminal } from '../../../model/transitions.ts';
 import type { RUN_EVENT_TYPE } from '../wire/core.ts';
 import { wireTime } from '../wire/ids.ts';
-import type { TypeOf } from '../wire/schema.ts';
+import type { TypeOf } from '../../wire-schema.ts';
 import {
   EVALUATION_FACT,
   POLICY_FACT,

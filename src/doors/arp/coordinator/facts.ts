@@ -1,7 +1,7 @@
 /** What ARP puts on a run's record that the model has no event for, and in what form NodeRuns end. */
 import type { EVALUATION_RESULT, EXECUTOR_BINDING, PolicyDecision, RECOVERY_ACTION } from '../wire/core.ts';
 import type { ERROR_DETAIL, RESOURCE_REF } from '../wire/common.ts';
-import type { TypeOf } from '../wire/schema.ts';
+import type { TypeOf } from '../../wire-schema.ts';
 
 export type PolicyAction = 'run.start' | 'node.run.execute';
 

@@ -14,7 +14,7 @@ import {
   type NodeRunsCreateRequest,
   type RunStartRequest,
 } from '../wire/requests.ts';
-import { list, object } from '../wire/schema.ts';
+import { list, object } from '../../wire-schema.ts';
 import { OURSELVES } from './access.ts';
 import { withAssignments, type AssignmentTokens } from './assignment-tokens.ts';
 import type { Coordinator } from './coordinator.ts';

@@ -9,7 +9,7 @@ import { parseTraceparent, traceparentText, TRACE_LABEL } from '../../../telemet
 import { ARP_QUEUE } from '../../progress.ts';
 import type { BINDING_DECISION, NodeType, NODE_TYPE_REF } from '../wire/core.ts';
 import type { NodeRunsCreateRequest, RunStartRequest } from '../wire/requests.ts';
-import type { TypeOf } from '../wire/schema.ts';
+import type { TypeOf } from '../../wire-schema.ts';
 import {
   limitsOf,
   mergeEnvelopes,

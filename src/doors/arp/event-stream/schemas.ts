@@ -1,6 +1,6 @@
 /** Bodies of the Event Stream (contract arp §2). */
 import { EXTENSIONS } from '../wire/common.ts';
-import { ANYTHING, COUNT, list, object, TEXT, TIME, type TypeOf } from '../wire/schema.ts';
+import { ANYTHING, COUNT, list, object, TEXT, TIME, type TypeOf } from '../../wire-schema.ts';
 
 /** A RunEvent that may not have its number and time yet. Its type is not checked: other versions have other types. */
 const NEW_EVENT = object(

@@ -6,7 +6,7 @@ import { arpService } from '../services.ts';
 import { HEALTH, type HealthCheck } from '../wire/common.ts';
 import { ArpError } from '../wire/errors.ts';
 import { INTERNAL_RUN } from '../wire/runs.ts';
-import type { TypeOf } from '../wire/schema.ts';
+import type { TypeOf } from '../../wire-schema.ts';
 import { relay, type CoordinatorAddress } from './relay.ts';
 
 const BODY_BYTES_MAX = 16 * 1_048_576;

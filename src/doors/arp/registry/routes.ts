@@ -3,7 +3,7 @@ import type { RouteGroup } from '../../http.ts';
 import { arpService, checked } from '../services.ts';
 import { NODE_TYPE, type NodeType } from '../wire/core.ts';
 import { NODE_TYPE_PUBLISH_REQUEST } from '../wire/requests.ts';
-import { list } from '../wire/schema.ts';
+import { list } from '../../wire-schema.ts';
 import type { NodeRegistry } from './registry.ts';
 
 const BODY_BYTES_MAX = 1_048_576;

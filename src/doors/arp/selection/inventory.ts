@@ -2,7 +2,7 @@
 import { mergeConstraints, nodeRefused, SIDE_EFFECTS, type SideEffect } from '../../../model/constraints.ts';
 import { highest } from '../registry/semver.ts';
 import type { CONSTRAINT_ENVELOPE, NodeType } from '../wire/core.ts';
-import type { TypeOf } from '../wire/schema.ts';
+import type { TypeOf } from '../../wire-schema.ts';
 import { byIdAndVersion } from './words.ts';
 
 export type ConstraintEnvelope = TypeOf<typeof CONSTRAINT_ENVELOPE>;

@@ -1,6 +1,6 @@
 /** Puts node types in order for a subtask. What it answers is checked by `selection.ts`, whoever it is. */
 import type { NodeType, SUBTASK_SPEC } from '../wire/core.ts';
-import type { TypeOf } from '../wire/schema.ts';
+import type { TypeOf } from '../../wire-schema.ts';
 import { rankByWords, schemaText, wordsOf } from './words.ts';
 
 export type SubtaskSpec = TypeOf<typeof SUBTASK_SPEC>;

@@ -1,5 +1,16 @@
 /** Data types that all ARP services share (contract arp §3). */
-import { ANYTHING, LABELS, list, object, TEXT, TIME, URI, word, YES_OR_NO, type TypeOf } from './schema.ts';
+import {
+  ANYTHING,
+  LABELS,
+  list,
+  object,
+  TEXT,
+  TIME,
+  URI,
+  word,
+  YES_OR_NO,
+  type TypeOf,
+} from '../../wire-schema.ts';
 
 const EXTENSION_KEY = String.raw`^[A-Za-z0-9][A-Za-z0-9_.-]*\.[A-Za-z0-9_.-]+$`;
 

@@ -1,6 +1,17 @@
 /** What runs are made of: node types, constraints, decisions, candidates, events (contract arp §3). */
 import { ENDPOINT_LOCATOR, EXTENSIONS, METADATA, RESOURCE_REF, STATUS } from './common.ts';
-import { ANYTHING, COUNT, list, object, TEXT, TIME, URI, word, YES_OR_NO, type TypeOf } from './schema.ts';
+import {
+  ANYTHING,
+  COUNT,
+  list,
+  object,
+  TEXT,
+  TIME,
+  URI,
+  word,
+  YES_OR_NO,
+  type TypeOf,
+} from '../../wire-schema.ts';
 
 const extensions = EXTENSIONS;
 

@@ -21,7 +21,7 @@ import {
   SUBTASK_SPEC,
 } from './core.ts';
 import { NODE_RUN } from './runs.ts';
-import { ANYTHING, list, object, TEXT, TIME, YES_OR_NO, type TypeOf } from './schema.ts';
+import { ANYTHING, list, object, TEXT, TIME, YES_OR_NO, type TypeOf } from '../../wire-schema.ts';
 
 const extensions = EXTENSIONS;
 

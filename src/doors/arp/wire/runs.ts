@@ -10,7 +10,7 @@ import {
   RUN_CONTEXT,
   RUN_STATE,
 } from './core.ts';
-import { ANYTHING, list, object, TEXT, TIME, type TypeOf } from './schema.ts';
+import { ANYTHING, list, object, TEXT, TIME, type TypeOf } from '../../wire-schema.ts';
 
 const RUN_REQUIRED = { run_id: TEXT, state: RUN_STATE, root_node_run_id: TEXT } as const;
 const RUN_OPTIONAL = { run_context: RUN_CONTEXT, started_at: TIME, ended_at: TIME } as const;

@@ -1,5 +1,5 @@
 /** The configuration file of an atomic executor: which hosts may be fetched from, MCP servers, commands. */
-import { ANYTHING, COUNT, list, object, TEXT, word, type TypeOf } from '../../wire/schema.ts';
+import { ANYTHING, COUNT, list, object, TEXT, word, type TypeOf } from '../../../wire-schema.ts';
 
 const NAMES = { type: 'array', items: TEXT, maxItems: 1000 } as const;
 const MILLISECONDS = { type: 'integer', minimum: 1, maximum: 2_147_483_647 } as const;

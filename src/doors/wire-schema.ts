@@ -1,5 +1,5 @@
 /**
- * What the wire schemas of ARP are made of. Each is a JSON Schema and, through `TypeOf`, the TypeScript type of what fits
+ * What the wire schemas of doors are made of. Each is a JSON Schema and, through `TypeOf`, the TypeScript type of what fits
  * it: a data type is stated once.
  */
 type Fields = Readonly<Record<string, object>>;
