@@ -2,6 +2,7 @@
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const LONG_SECONDS = [0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400];
 const COMMIT_SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5];
+const BYTES = [1024, 16_384, 262_144, 1_048_576, 16_777_216, 67_108_864, 268_435_456];
 const SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 
 export interface MetricSpec {
@@ -78,6 +79,37 @@ export const METRICS = {
     help: 'Leases that workers hold; counted up to 10000',
     labels: ['queue'],
   },
+  jarvas_run_duration_seconds: {
+    kind: 'histogram',
+    help: 'Runs of agents, from start to end as the agent tells it',
+    labels: ['action', 'status'],
+    buckets: LONG_SECONDS,
+  },
+  jarvas_runs_total: {
+    kind: 'counter',
+    help: 'Runs of agents that are over, by how they ended',
+    labels: ['action', 'status', 'tenant'],
+  },
+  jarvas_artifact_bytes: {
+    kind: 'histogram',
+    help: 'Files that agents uploaded, bytes',
+    labels: ['kind'],
+    buckets: BYTES,
+  },
+  jarvas_tasks: { kind: 'gauge', help: 'Tasks for agents, by where they stand', labels: ['status'] },
+  jarvas_task_requeues_total: {
+    kind: 'counter',
+    help: 'Tasks that were queued again since their agent was not heard of',
+    labels: [],
+  },
+  jarvas_agents: { kind: 'gauge', help: 'Agents, by whether they are there', labels: ['state'] },
+  jarvas_refusals_total: { kind: 'counter', help: 'Runs that agents refused, by reason', labels: ['reason'] },
+  jarvas_redactions_total: {
+    kind: 'counter',
+    help: 'Secrets that were replaced in what came in',
+    labels: ['type'],
+  },
+  jarvas_rollouts: { kind: 'gauge', help: 'Rollouts, by where they stand', labels: ['state'] },
 } as const satisfies Readonly<Record<string, MetricSpec>>;
 
 export type MetricName = keyof typeof METRICS;
