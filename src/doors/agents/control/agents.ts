@@ -154,7 +154,12 @@ export class Agents implements AgentDirectory {
     const agent = this.require(by.tenant, id);
     await this.#options.ledger.write(() => {
       if (this.#remove.run(by.tenant, id).changes === 0) throw notFound('agent', id);
-      this.#options.audit.append({ ...by, action: 'agent.delete', object: `agent/${id}`, before: agent.about });
+      this.#options.audit.append({
+        ...by,
+        action: 'agent.delete',
+        object: `agent/${id}`,
+        before: agent.about,
+      });
     });
     this.#byToken.delete(agent.tokenHash);
     this.#tenants.get(by.tenant)?.delete(id);

@@ -82,7 +82,10 @@ export class AllowLists {
     const { serial } = list;
     await ledger.write(() => {
       const before = this.#get.get(by.tenant);
-      if (before !== undefined && (serial < before.serial || (serial === before.serial && etag !== before.etag)))
+      if (
+        before !== undefined &&
+        (serial < before.serial || (serial === before.serial && etag !== before.etag))
+      )
         throw conflict('rollback', `serial ${serial} is not above ${before.serial}, which is published`, {
           value: serial,
           limit: before.serial,

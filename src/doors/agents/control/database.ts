@@ -44,9 +44,9 @@ export class ControlDatabase implements Ledger {
         }
       },
       settle(failure) {
-        if (failure !== undefined) reject(failure.error as Error);
+        if (failure !== undefined) reject(failure.error);
         else if (outcome !== undefined && 'value' in outcome) resolve(outcome.value);
-        else reject(outcome?.error as Error);
+        else reject(outcome?.error);
       },
     });
     if (isFirst) void setImmediate().then(() => this.#flush());

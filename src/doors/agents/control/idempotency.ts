@@ -137,7 +137,7 @@ function keyOf({ headers }: Pick<HttpRequest, 'headers'>): string | undefined {
 
 function callOf(route: Route, request: HttpRequest, key: string): Call {
   const { tenant = '', subject = '', claims = {} } = request.principal ?? {};
-  const who = [tenant, String(claims['role'] ?? ''), subject];
+  const who = [tenant, claims['role'] ?? null, subject];
   const secret = hash(canonicalJson(['idempotency', String(request.headers['authorization'] ?? ''), key]));
   const scope = [...who, route.method, route.path, request.params, secret.toString('hex')];
   return {

@@ -107,7 +107,7 @@ export class Dispatch {
 
   /** Everybody who waits looks again. */
   wakeAll(): void {
-    for (const waiters of this.#waiters.values()) for (const { wake } of [...waiters]) wake();
+    for (const waiters of this.#waiters.values()) for (const { wake } of waiters) wake();
   }
 
   stop(): void {
@@ -164,7 +164,7 @@ export class Dispatch {
 
   /** Who was called is gone: what it was called for is for others. */
   #passOn(tenant: string): void {
-    for (const { wake } of [...(this.#waiters.get(tenant) ?? [])]) wake();
+    for (const { wake } of this.#waiters.get(tenant) ?? []) wake();
   }
 
   #matchFor(agent: Agent): LiveTask | undefined {

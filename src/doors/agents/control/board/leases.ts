@@ -16,7 +16,7 @@ import type { Redaction } from '../redaction.ts';
 import { STARTED_FACT, type Lease, type TaskEnd, type TaskRecord } from './record.ts';
 import { isLeaseLost, type LiveTask, type Tasks } from './tasks.ts';
 
-/** Before anything but its end is recorded, a lease holds at least this much longer, milliseconds. */
+/** Before anything but its end is recorded, a lease holds at least this much longer, milliseconds; or half of a short one. */
 const MARGIN_MS = 5000;
 /** When a store that fails is tried again, milliseconds. */
 const AGAIN_MS = 1000;
@@ -118,7 +118,8 @@ export class Leases {
 
   /** In the task's lane: makes sure that the lease does not run out while something else is recorded. */
   async keep(task: LiveTask): Promise<void> {
-    if ((task.record.lease?.untilMs ?? 0) < this.#nowMs() + MARGIN_MS) await this.#extend(task, MARGIN_MS);
+    const marginMs = Math.min(MARGIN_MS, this.#options.leaseMs / 2);
+    if ((task.record.lease?.untilMs ?? 0) < this.#nowMs() + marginMs) await this.#extend(task, marginMs);
   }
 
   async #extend(task: LiveTask, ms: number): Promise<boolean> {
@@ -142,7 +143,9 @@ export class Leases {
         await this.#lose(task, lease);
       });
     } catch (error) {
-      note(`the lease of task ${task.record.view.task_id} ran out, and that is not recorded yet: ${String(error)}`);
+      note(
+        `the lease of task ${task.record.view.task_id} ran out, and that is not recorded yet: ${String(error)}`,
+      );
       if (!this.#stopped)
         this.#timers.set(
           task.record.view.task_id,

@@ -15,7 +15,11 @@ export function noteOf(
 ): AuditNote | undefined {
   const { view } = after;
   const { tenant } = view;
-  const about = { tenant, object: `task/${view.task_id}`, ...(before === undefined ? {} : { before: stand(before) }) };
+  const about = {
+    tenant,
+    object: `task/${view.task_id}`,
+    ...(before === undefined ? {} : { before: stand(before) }),
+  };
   const agent = view.agent_id ?? ITSELF;
   switch (event.type) {
     case 'run_created':
@@ -29,7 +33,7 @@ export function noteOf(
       const { by, reason } = event.data as JsonObject;
       return {
         ...about,
-        actor: String(by),
+        actor: typeof by === 'string' ? by : ITSELF,
         action: 'task.cancel',
         ...(typeof reason === 'string' ? { reason } : {}),
         after: stand(after),
@@ -37,7 +41,13 @@ export function noteOf(
     }
     case 'attempt_ended':
       if (event.next.state === 'queued')
-        return { ...about, actor: ITSELF, action: 'task.requeue', reason: 'lease_expired', after: stand(after) };
+        return {
+          ...about,
+          actor: ITSELF,
+          action: 'task.requeue',
+          reason: 'lease_expired',
+          after: stand(after),
+        };
       return endNote(about, agent, after);
     case 'node_settled':
       return endNote(about, event.by ?? ITSELF, after);

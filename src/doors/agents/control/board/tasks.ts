@@ -56,9 +56,10 @@ export class Tasks {
       // Created, and the process ended before it was noted: nobody was told of it.
       const events = await engine.events(engineId, 0, 1);
       const [first] = events;
-      if (first !== undefined) await this.#project(this.#add(foldTask(undefined, engineId, first)), events, true);
+      if (first !== undefined)
+        await this.#project(this.#add(foldTask(undefined, engineId, first)), events, true);
     }
-    for (const task of [...this.#live.values()])
+    for (const task of this.#live.values())
       await this.#project(task, await engine.events(task.record.engineId, task.record.version));
     return [...this.#live.values()].toSorted((a, b) => a.record.createdMs - b.record.createdMs);
   }
@@ -159,13 +160,14 @@ export class Tasks {
     const record = before ?? task.record;
     task.record = record;
     const { view } = record;
-    if (isFinal(view.status)) this.#live.delete(view.task_id);
     const notes = [...task.owed];
     await ledger.write(() => {
       index.put(record);
       for (const note of notes) audit.append(note);
     });
     task.owed.splice(0, notes.length);
+    // Only now: until the index knows better, this is the record that others are told of.
+    if (isFinal(view.status)) this.#live.delete(view.task_id);
     if (!wasFinal && isFinal(view.status)) measureEnd(meter, record);
     for (const listener of this.#listeners) listener(view);
   }
