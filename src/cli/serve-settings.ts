@@ -1,11 +1,14 @@
 /** What `serve` is set up with: flags, then the environment. Everything is checked before the store is opened. */
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { createSecureContext } from 'node:tls';
 import { serveProblems } from '../doors/serve-rules.ts';
 import { ReeveError } from '../model/errors.ts';
 import type { AuthSettings } from '../policy/auth/settings.ts';
+import { readSmallFile } from '../policy/key-source.ts';
 import { readApprovers, TOKEN_PATTERN } from '../server/approvers.ts';
 import { parseListen, type ListenAddress } from '../server/listen.ts';
+import type { TlsOptions } from '../server/server.ts';
 import { hashOf, type KnownToken } from '../server/tokens.ts';
 import type { CliContext, Flags } from './command.ts';
 import { jwtSettings } from './serve-auth.ts';
@@ -27,6 +30,8 @@ export interface ServeSettings {
   readonly names: readonly string[];
   readonly maxBodyBytes: number;
   readonly concurrency: number;
+  /** Undefined: plain HTTP. */
+  readonly tls: TlsOptions | undefined;
 }
 
 /**
@@ -57,6 +62,7 @@ export async function serveSettings(
   if (problems.length > 0) {
     throw new ReeveError('E_UNSAFE_OPERATION', problems.join('; '), { listen, problems });
   }
+  const tls = await tlsOptions(ctx, flags);
   const approvers = flags.text('approvers');
   const known = approvers === undefined ? [] : await readApprovers(resolve(ctx.cwd, approvers));
   return {
@@ -72,6 +78,7 @@ export async function serveSettings(
     namedCallers: approvers !== undefined || (jwt !== undefined && jwt.mode !== 'disabled'),
     names: flags.texts('allow-host'),
     maxBodyBytes: within('max-body-bytes', given ?? BODY_BYTES_DEFAULT, 1, BODY_BYTES_LIMIT),
+    tls,
     concurrency: within(
       'concurrency',
       flags.number('concurrency') ?? CONCURRENCY_DEFAULT,
@@ -79,6 +86,32 @@ export async function serveSettings(
       CONCURRENCY_MAX,
     ),
   };
+}
+
+/** @throws ReeveError E_INVALID_INPUT_SCHEMA: half of what is needed, or a file that is no PEM. */
+export async function tlsOptions(ctx: CliContext, flags: Flags): Promise<TlsOptions | undefined> {
+  const read = async (flag: string): Promise<string | undefined> => {
+    const file = flags.text(flag);
+    return file === undefined ? undefined : (await readSmallFile(resolve(ctx.cwd, file), `--${flag}`)).text;
+  };
+  const [cert, key, clientCa] = [await read('tls-cert'), await read('tls-key'), await read('client-ca')];
+  if (cert === undefined && key === undefined && clientCa === undefined) return undefined;
+  if (cert === undefined || key === undefined)
+    throw new ReeveError('E_INVALID_INPUT_SCHEMA', 'TLS needs both --tls-cert and --tls-key', {
+      flag: cert === undefined ? '--tls-cert' : '--tls-key',
+    });
+  const tls = { cert, key, ...(clientCa === undefined ? {} : { clientCa }) };
+  try {
+    createSecureContext({ cert, key, ...(clientCa === undefined ? {} : { ca: clientCa }) });
+  } catch {
+    // What OpenSSL says is of no use to anybody.
+    throw new ReeveError(
+      'E_INVALID_INPUT_SCHEMA',
+      '--tls-cert, --tls-key and --client-ca must be PEM, and the key the one of the certificate',
+      { flag: '--tls-cert' },
+    );
+  }
+  return tls;
 }
 
 /** The token that all share. Commands of steps inherit our environment: it is taken out of there (I9). */

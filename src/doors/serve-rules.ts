@@ -33,7 +33,7 @@ export function serveProblems({
 }
 
 /** `localhost` or a loopback address with a port; an empty host means every interface. */
-function isLoopback(listen: string): boolean {
+export function isLoopback(listen: string): boolean {
   const host = listen.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }

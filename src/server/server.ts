@@ -35,6 +35,8 @@ export interface ServerOptions {
   readonly names: readonly string[];
   readonly bodyBytesMax: number;
   readonly limits?: Partial<ConnectionLimits>;
+  /** HTTPS instead of HTTP. */
+  readonly tls?: TlsOptions;
   /** Whether work can be done now. */
   isReady(): Promise<boolean>;
   /** A line for whoever runs the server. */
@@ -48,6 +50,14 @@ export interface ServerOptions {
   /** Anybody may read `/metrics`. Default: who may ask for anything. */
   readonly metricsOpen?: boolean;
   readonly tracer?: Tracer;
+}
+
+export interface TlsOptions {
+  /** PEM: the certificate, and those between it and its authority. */
+  readonly cert: string;
+  readonly key: string;
+  /** PEM of authorities: whoever has no certificate of one of them cannot connect. */
+  readonly clientCa?: string;
 }
 
 export interface ConnectionLimits {
@@ -123,6 +133,11 @@ function assemble(options: ServerOptions, stopping: AbortSignal): FastifyInstanc
   const limits = { ...LIMITS, ...options.limits };
   const groups = [...options.groups, serviceGroup(options)];
   refuseOverlap(groups);
+  const connections = {
+    headersTimeout: limits.headerMs,
+    connectionsCheckingInterval: LOOK_MS,
+    maxHeaderSize: limits.headerBytes,
+  };
   const app = fastify({
     logger: false,
     bodyLimit: options.bodyBytesMax,
@@ -132,11 +147,9 @@ function assemble(options: ServerOptions, stopping: AbortSignal): FastifyInstanc
     return503OnClosing: false,
     genReqId: ({ headers }) => givenId(headers['x-request-id']) ?? randomUUID(),
     routerOptions: { maxParamLength: PARAMETER_CHARS_MAX },
-    http: {
-      headersTimeout: limits.headerMs,
-      connectionsCheckingInterval: LOOK_MS,
-      maxHeaderSize: limits.headerBytes,
-    },
+    ...(options.tls === undefined
+      ? { http: connections }
+      : { https: { ...connections, ...secured(options.tls) } }),
     frameworkErrors: (error, request, reply) =>
       refuse(error, request as FastifyRequest, reply as FastifyReply),
     clientErrorHandler: (error, socket) =>
@@ -211,6 +224,14 @@ function assemble(options: ServerOptions, stopping: AbortSignal): FastifyInstanc
       (error: unknown) => fail(error, request, reply),
     );
   }
+}
+
+function secured({ cert, key, clientCa }: TlsOptions) {
+  return {
+    cert,
+    key,
+    ...(clientCa === undefined ? {} : { ca: clientCa, requestCert: true, rejectUnauthorized: true }),
+  };
 }
 
 function setHeaders(request: FastifyRequest, reply: FastifyReply): void {

@@ -3,6 +3,7 @@ import type { CommandSpec } from '../command.ts';
 import { ACCEPTANCE_COMMANDS } from './table/acceptance.ts';
 import { COPY_COMMANDS } from './table/copy.ts';
 import { ARP_COMMANDS } from './table/arp.ts';
+import { CONTROL_PLANE_COMMANDS } from './table/control-plane.ts';
 import { DECISION_COMMANDS } from './table/decisions.ts';
 import { EVIDENCE_COMMANDS } from './table/evidence.ts';
 import { JOB_COMMANDS } from './table/jobs.ts';
@@ -24,6 +25,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   ...SIGNING_COMMANDS,
   ...ARP_COMMANDS,
   ...RUN_COMMANDS,
+  ...CONTROL_PLANE_COMMANDS,
   ...STORE_COMMANDS,
   ...COPY_COMMANDS,
   ...PROGRAM_COMMANDS,

@@ -42,6 +42,7 @@ export function serveArp(service: ServiceKey): CommandHandler {
         title: SERVICES[service].name,
         version: ctx.version,
         listen: settings.listen,
+        ...(settings.tls === undefined ? {} : { tls: settings.tls }),
         tokens: settings.tokens,
         ...(authenticate === undefined ? {} : { authenticate }),
         names: settings.names,

@@ -57,6 +57,7 @@ export const serve: CommandHandler = async (ctx, { flags }) => {
   const server = await startServer({
     ...about,
     listen: settings.listen,
+    ...(settings.tls === undefined ? {} : { tls: settings.tls }),
     tokens: settings.tokens,
     ...(await authentication(settings.jwt, telemetry.note)),
     names: settings.names,

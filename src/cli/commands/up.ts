@@ -1,5 +1,6 @@
 import { defaultActor } from '../context.ts';
 import type { CommandHandler } from '../command.ts';
+import { isLoopback } from '../../doors/serve-rules.ts';
 import { ReeveError } from '../../model/errors.ts';
 import { jobFailures } from '../../doors/jobs/http-failures.ts';
 import { jobRoutes } from '../../doors/jobs/routes.ts';
@@ -8,7 +9,9 @@ import { DEFAULT_QUEUE } from '../../doors/jobs/submit.ts';
 import { ARP_QUEUE, measureQueues, progressCheck, PROGRESS_LIMIT_MS } from '../../doors/progress.ts';
 import { CLIENT_SECRET_VARIABLE } from '../../policy/auth/client-settings.ts';
 import { addressText } from '../../server/listen.ts';
+import { mounted } from '../../server/mount.ts';
 import { startServer } from '../../server/server.ts';
+import { controlPlaneBeside } from '../agents-control.ts';
 import { openStack } from '../arp-stack.ts';
 import { aborted, announce, STOP_MS } from '../serve-announce.ts';
 import { authentication, sharedAuthentication } from '../serve-auth.ts';
@@ -20,6 +23,8 @@ const HOST_DEFAULT = '127.0.0.1';
 /** That of ARP's gateway: here clients come in. */
 const PORT_DEFAULT = 8080;
 const BODY_BYTES_MAX = 1_048_576;
+/** Where agents find their control plane. */
+const CONTROL_PLANE_PATH = '/control-plane';
 /** Of the time to stop, for the answers to what was stopped, milliseconds. */
 const ANSWER_MS = 2000;
 
@@ -51,6 +56,12 @@ export const up: CommandHandler = async (ctx, { flags }) => {
     flags,
     note: telemetry.note,
   });
+  const { host, port } = settings.listen;
+  const agents = await controlPlaneBeside(ctx, flags, {
+    isLocal: isLoopback(addressText(host, port)),
+    metrics,
+    note: telemetry.note,
+  });
   const failures = jobFailures({ version: ctx.version, strict: false, nowMs: () => Date.now() });
   const runner = new JobRunner(jobs, settings.concurrency);
   const jobService = {
@@ -65,11 +76,16 @@ export const up: CommandHandler = async (ctx, { flags }) => {
   metrics?.beforeText(() => measureQueues(metrics, work));
   try {
     const server = await startServer({
-      groups: [jobRoutes(() => jobService, failures), ...stack.groups],
+      groups: [
+        jobRoutes(() => jobService, failures),
+        ...stack.groups,
+        ...(agents === undefined ? [] : [mounted(agents.group, CONTROL_PLANE_PATH)]),
+      ],
       failures: stack.groups[0]?.failures ?? failures,
       title: 'reeve',
       version: ctx.version,
       listen: settings.listen,
+      ...(settings.tls === undefined ? {} : { tls: settings.tls }),
       tokens: settings.tokens,
       ...(authenticate === undefined ? {} : { authenticate }),
       names: settings.names,
@@ -91,8 +107,10 @@ export const up: CommandHandler = async (ctx, { flags }) => {
       runner.stop(String(ctx.signal.reason)),
       server.stop(STOP_MS),
       stack.stop(STOP_MS - ANSWER_MS),
+      agents?.stop(),
     ]);
   } finally {
+    agents?.close();
     await stack.close();
   }
   return {};

@@ -1,7 +1,8 @@
 /** Services of the Agent Runtime Protocol, and its policies. */
 import type { ServiceKey } from '../../../doors/arp/services.ts';
 import type { CommandSpec, FlagSpec } from '../../command.ts';
-import { outDir, telemetryFlags } from './shared.ts';
+import { controlPlaneFlags } from './control-plane.ts';
+import { outDir, telemetryFlags, tlsFlags } from './shared.ts';
 
 interface ServiceHelp {
   readonly summary: string;
@@ -95,6 +96,7 @@ const FLAGS: Readonly<Record<string, FlagSpec>> = {
     value: 'name',
     help: 'A name by which requests may address it, as in a compose file',
   },
+  ...tlsFlags,
   ...telemetryFlags,
 };
 
@@ -121,6 +123,7 @@ export const ARP_COMMANDS: readonly CommandSpec[] = [
         help: 'Whose token is whose: who decides is known then, and not declared',
       },
       concurrency: { kind: 'count', help: 'Jobs at a time, 0..256 (default 4); 0 leaves them to `work`' },
+      ...controlPlaneFlags,
       'out-dir': outDir,
     },
     examples: [

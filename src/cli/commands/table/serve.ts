@@ -1,6 +1,6 @@
 /** Jobs over HTTP. */
 import type { CommandSpec } from '../../command.ts';
-import { outDir, telemetryFlags } from './shared.ts';
+import { outDir, telemetryFlags, tlsFlags } from './shared.ts';
 
 export const SERVE_COMMANDS: readonly CommandSpec[] = [
   {
@@ -53,6 +53,7 @@ export const SERVE_COMMANDS: readonly CommandSpec[] = [
         value: 'seconds',
         help: 'How long work may wait before /readyz says degraded (default 60)',
       },
+      ...tlsFlags,
       ...telemetryFlags,
       'print-openapi': { kind: 'switch', help: 'Print the OpenAPI document and stop' },
       'out-dir': outDir,

@@ -36,6 +36,16 @@ export const agentLimits: Readonly<Record<string, FlagSpec>> = {
     help: 'Limit of estimated cost, dollars (0: none)',
   },
 };
+/** Of everything that listens. */
+export const tlsFlags: Readonly<Record<string, FlagSpec>> = {
+  'tls-cert': { kind: 'text', value: 'file', help: 'Serve HTTPS with this certificate (PEM)' },
+  'tls-key': { kind: 'text', value: 'file', help: 'Its private key (PEM)' },
+  'client-ca': {
+    kind: 'text',
+    value: 'file',
+    help: 'Let in only clients with a certificate of these authorities (PEM)',
+  },
+};
 export const serveFlags: Readonly<Record<string, FlagSpec>> = {
   'serve-listen': { kind: 'text', value: 'host:port', help: 'Where a server would listen' },
   'serve-allow-non-loopback': { kind: 'switch', help: 'A server may be reachable from other machines' },

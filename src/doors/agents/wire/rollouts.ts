@@ -71,7 +71,12 @@ export const NEW_ROLLOUT = {
         labels: { ...LABELS, minProperties: 1 },
       },
     },
-    canary: { ...CANARY, not: { required: ['count', 'percent'] } },
+    canary: {
+      type: 'object',
+      additionalProperties: false,
+      properties: CANARY.properties,
+      not: { required: ['count', 'percent'] },
+    },
     criteria: CRITERIA,
     /** A number of agents, or a share such as `25 %`. */
     batch_size: {
