@@ -7,6 +7,7 @@ import { problemsOf } from '../../validate.ts';
 import { LEASE_S, POLL_INTERVAL_S } from '../wire/agents.ts';
 import { ERROR_ENVELOPE } from '../wire/common.ts';
 import { AgentsFailure, agentsFailure } from '../wire/errors.ts';
+import { DEFAULT_TENANT } from '../wire/ids.ts';
 import { ROLLOUT_STATES, type RolloutState } from '../wire/rollouts.ts';
 import { Agents, AGENTS_SCHEMA } from './agents.ts';
 import { AllowLists, ALLOW_LIST_SCHEMA } from './allow-lists.ts';
@@ -163,7 +164,13 @@ async function assemble(options: ControlPlaneOptions, database: ControlDatabase)
       description: 'Tasks for polling agents: who runs what, and what came of it.',
       prefix: '/',
       routes,
-      failures: { schema: ERROR_ENVELOPE, answer: agentsFailure },
+      failures: {
+        schema: ERROR_ENVELOPE,
+        answer(error) {
+          const { status, body } = agentsFailure(error);
+          return { status, body: redaction.value(DEFAULT_TENANT, body) }; // it may quote what came in
+        },
+      },
       unknownMethod: 405,
       checkBody,
       bodyBytesMax: BODY_BYTES_MAX,
