@@ -14,6 +14,8 @@ export interface ControlChoices {
   /** Nobody else reaches it. */
   readonly isLocal: boolean;
   readonly metrics: Metrics | undefined;
+  /** Beside others it says nothing of tokens and keys. */
+  readonly isBeside?: true;
   note(text: string): void;
 }
 
@@ -21,7 +23,7 @@ export interface ControlChoices {
 export async function controlPlane(
   ctx: CliContext,
   flags: Flags,
-  { isLocal, metrics, note }: ControlChoices,
+  { isLocal, metrics, isBeside, note }: ControlChoices,
 ): Promise<ControlPlane> {
   const { openControlPlane } = await import('../doors/agents/control/service.ts');
   const isOpen = isWithoutTokens(ctx, isLocal);
@@ -34,7 +36,7 @@ export async function controlPlane(
   const plane = await openControlPlane({
     engine: jobs.engine,
     file: join(dir, 'agents.sqlite'),
-    tokens: await controlTokens(ctx, flags, { dir, isLocal }),
+    tokens: await controlTokens(ctx, flags, { dir, isLocal, ...(isBeside === true ? {} : { note }) }),
     open: isOpen,
     keys,
     meter: metrics,
@@ -43,7 +45,7 @@ export async function controlPlane(
     ...(pollS === undefined ? {} : { pollS }),
     ...(leaseS === undefined ? {} : { leaseS }),
   });
-  if (keys.length === 0)
+  if (keys.length === 0 && isBeside !== true)
     note('no key is trusted (--trust-keys), so no allow-list can be published, and no task be queued');
   metrics?.beforeText(() => plane.measure());
   return plane;
@@ -60,7 +62,7 @@ export async function controlPlaneBeside(
   choices: ControlChoices,
 ): Promise<ControlPlane | undefined> {
   try {
-    return await controlPlane(ctx, flags, choices);
+    return await controlPlane(ctx, flags, { ...choices, isBeside: true });
   } catch (error) {
     const isLeftOut =
       error instanceof ReeveError &&

@@ -7,7 +7,6 @@ import { DEFAULT_TENANT } from '../doors/agents/wire/ids.ts';
 import { problemsOf, refuseProblems } from '../doors/validate.ts';
 import { writeFileAtomically } from '../evidence/output-file.ts';
 import { ReeveError } from '../model/errors.ts';
-import { escapeControls } from '../model/visible-text.ts';
 import { readSmallFile } from '../policy/key-source.ts';
 import { setting } from './arp-settings.ts';
 import type { CliContext, Flags } from './command.ts';
@@ -50,14 +49,21 @@ const KINDS = [
   { role: 'enrolment', variable: 'JARVAS_ENROL_TOKEN', file: 'enrol.token' },
 ] as const;
 
+export interface TokenPlace {
+  /** Where tokens that it makes itself are kept: on loopback, and only where none was given. */
+  readonly dir: string;
+  /** Nobody else reaches it. */
+  readonly isLocal: boolean;
+  note?(text: string): void;
+}
+
 /**
- * @param dir where tokens that it makes itself are kept: on loopback, and only where none was given.
  * @throws ReeveError E_INVALID_INPUT_SCHEMA; E_UNSAFE_OPERATION where others reach it and no token was given.
  */
 export async function controlTokens(
   ctx: CliContext,
   flags: Flags,
-  { dir, isLocal }: { readonly dir: string; readonly isLocal: boolean },
+  { dir, isLocal, note }: TokenPlace,
 ): Promise<readonly ConfiguredToken[]> {
   const path = flags.text('tokens') ?? setting(ctx, 'JARVAS_TOKENS_FILE');
   const given = [
@@ -70,7 +76,7 @@ export async function controlTokens(
     seen.add(sha256);
   }
   if (given.length > 0) return given;
-  if (isLocal) return Promise.all(KINDS.map((kind) => ownToken(ctx, dir, kind)));
+  if (isLocal) return Promise.all(KINDS.map((kind) => ownToken(dir, kind, note)));
   throw new ReeveError(
     'E_UNSAFE_OPERATION',
     'it can be reached from other machines, and no token is given: --tokens, or JARVAS_OPERATOR_TOKEN and JARVAS_ENROL_TOKEN',
@@ -119,9 +125,9 @@ async function inVariables(ctx: CliContext): Promise<readonly ConfiguredToken[]>
 
 /** Made once, and kept where only this user reads it. */
 async function ownToken(
-  ctx: CliContext,
   dir: string,
   { role, file }: (typeof KINDS)[number],
+  note: TokenPlace['note'],
 ): Promise<ConfiguredToken> {
   const path = join(dir, file);
   let text = await readFile(path, 'utf8').catch(() => undefined);
@@ -131,7 +137,7 @@ async function ownToken(
     text = made;
   }
   await chmod(path, 0o600);
-  ctx.stderr.write(`the ${role} token is in ${escapeControls(path)}\n`);
+  note?.(`the ${role} token is in ${path}`);
   return {
     role,
     tenant: DEFAULT_TENANT,
