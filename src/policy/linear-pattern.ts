@@ -7,8 +7,8 @@ import { ReeveError } from '../model/errors.ts';
 
 const PATTERN_CHARS_MAX = 500;
 
-/** @param field names it in the error. @throws ReeveError E_INVALID_INPUT_SCHEMA {field, value, limit?} */
-export function linearPattern(pattern: string, field: string): RE2JS {
+/** @param field names it in the error. @param flags of RE2JS. @throws ReeveError E_INVALID_INPUT_SCHEMA {field, value, limit?} */
+export function linearPattern(pattern: string, field: string, flags = 0): RE2JS {
   if (pattern.length > PATTERN_CHARS_MAX) {
     throw new ReeveError(
       'E_INVALID_INPUT_SCHEMA',
@@ -17,7 +17,7 @@ export function linearPattern(pattern: string, field: string): RE2JS {
     );
   }
   try {
-    return RE2JS.compile(RE2JS.translateRegExp(pattern));
+    return RE2JS.compile(RE2JS.translateRegExp(pattern), flags);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : 'it cannot be read';
     throw new ReeveError(

@@ -1,19 +1,25 @@
-import { PatternRedactor } from './pattern-redactor.ts';
-import { redactSecrets, SecretRedactor } from './secret-redactor.ts';
+import { PatternRedactor, type TextPattern } from './pattern-redactor.ts';
+import { redactSecrets, SecretRedactor, type KnownValues, type RedactionCounts } from './secret-redactor.ts';
 
 /** What stands between a stream and everything that keeps it: first what is known to be secret, then what a user named. */
 export class Redactor {
-  readonly #secrets = new SecretRedactor();
+  readonly #secrets: SecretRedactor;
   readonly #patterns: PatternRedactor | undefined;
 
-  /** @param patterns with the `g` flag; what they match becomes `[REDACTED]`. */
-  constructor(patterns: readonly RegExp[] = []) {
-    this.#patterns = patterns.length === 0 ? undefined : new PatternRedactor(patterns);
+  /** @param patterns expressions with the `g` flag; what they match becomes `[REDACTED]`. */
+  constructor(patterns: readonly (RegExp | TextPattern)[] = [], known?: KnownValues) {
+    this.#secrets = new SecretRedactor(known);
+    this.#patterns = patterns.length === 0 ? undefined : new PatternRedactor(patterns, known?.count);
   }
 
   /** Whether anything was replaced so far. */
   get hasRedacted(): boolean {
     return this.#secrets.hasRedacted || this.#patterns?.hasRedacted === true;
+  }
+
+  /** By type; what expressions matched has none. */
+  get counts(): RedactionCounts {
+    return { ...this.#secrets.counts, ...this.#patterns?.counts };
   }
 
   /** What may be kept by now; an unfinished line is held back. */

@@ -1,31 +1,54 @@
-import { HINT, NAMED, PEM_BEGIN, PEM_END, PEM_LINE, PLAIN, PLAIN_TYPES, type SecretType } from './secrets.ts';
+import { HINT, NAMED, PEM_BEGIN, PEM_END, PEM_LINE, PLAIN, PLAIN_TYPES } from './secrets.ts';
+import type { SecretValues, Span } from './secret-values.ts';
 
 /** A line longer than this is redacted piece by piece, bytes. */
 const LINE_BYTES_MAX = 64 * 1024;
-/** Held back at each cut of such a line, so that a secret is seen whole in one of the pieces. */
+/** Of that, at least so many bytes are held back: contract agents §6. */
 const OVERLAP_BYTES = 8 * 1024;
 /** After that much without an end a private key is none, bytes. */
 const PEM_BYTES_MAX = 64 * 1024;
 /** Goes on with a secret that is longer than a piece. */
 const SECRET_BYTES = /^[^ \t\r\n\v\f"'`,;&<>(){}[\]|]*/;
 
+/** Lines with hints that are no farther apart are looked at together, which is faster. */
+const NEAR_BYTES = 512;
 /** Longer than any `-----END … PRIVATE KEY-----`. */
 const PEM_MARK_CHARS_MAX = 100;
 
 /** How many of each type were replaced. */
-export type RedactionCounts = Readonly<Partial<Record<SecretType, number>>>;
+export type RedactionCounts = Readonly<Record<string, number>>;
+
+/** What one knows beside the forms of secrets. Made once, for all streams of a run. */
+export interface KnownValues {
+  /** Replaced wherever they stand, as `ENV_SECRET`. */
+  readonly secrets: SecretValues;
+  /** Latin-1 of the bytes of values that are no secrets, whatever they look like; never of one of `secrets`. */
+  readonly exceptions: ReadonlySet<string>;
+  /** Told of each replacement. */
+  readonly count: (type: string) => void;
+}
+
+const HINTS = new RegExp(HINT, 'g');
 
 /**
  * Replaces secrets in a stream of bytes by `[REDACTED:<TYPE>]`, whatever the pieces it comes in (I9). Lines stay lines.
- * What is clean comes out as it went in. Memory: one line, at most 64 KiB and one chunk.
+ * What is clean comes out as it went in. Memory: one line, at most 64 KiB, or twice the longest known value, and one chunk.
  */
 export class SecretRedactor {
-  readonly #counts: Partial<Record<SecretType, number>> = {};
+  readonly #counts: Record<string, number> = {};
+  readonly #known: KnownValues | undefined;
+  /** Held back at each cut of a very long line, so that a secret is seen whole in one of the pieces. */
+  readonly #overlap: number;
   /** The line that has no end yet, as Latin-1. */
   #pending = '';
   /** Bytes of a private key so far; undefined outside of one. */
   #pemBytes: number | undefined;
   #isInLongSecret = false;
+
+  constructor(known?: KnownValues) {
+    this.#known = known;
+    this.#overlap = Math.max(OVERLAP_BYTES, known?.secrets.longest ?? 0);
+  }
 
   get counts(): RedactionCounts {
     return this.#counts;
@@ -46,7 +69,8 @@ export class SecretRedactor {
       out = this.#lines(this.#pending + text.slice(0, lines));
       this.#pending = text.slice(lines);
     }
-    while (this.#pending.length > LINE_BYTES_MAX) out += this.#piece();
+    const most = Math.max(LINE_BYTES_MAX, 2 * this.#overlap);
+    while (this.#pending.length > most) out += this.#piece();
     return Buffer.from(out, 'latin1');
   }
 
@@ -57,8 +81,14 @@ export class SecretRedactor {
   }
 
   /** Whole lines; the last one may lack its newline. */
-  #lines(text: string): string {
-    if (this.#pemBytes === undefined && !this.#isInLongSecret) {
+  #lines(whole: string): string {
+    let text = whole;
+    if (this.#isInLongSecret) {
+      text = text.slice(SECRET_BYTES.exec(text)?.[0].length ?? 0);
+      this.#isInLongSecret = false;
+    }
+    text = this.#withoutValues(text);
+    if (this.#pemBytes === undefined) {
       if (!HINT.test(text)) return text;
       if (!PEM_BEGIN.test(text)) return this.#plain(text);
     }
@@ -73,10 +103,6 @@ export class SecretRedactor {
 
   #line(line: string): string {
     let rest = line;
-    if (this.#isInLongSecret) {
-      rest = rest.slice(SECRET_BYTES.exec(rest)?.[0].length ?? 0);
-      this.#isInLongSecret = false;
-    }
     let out = '';
     for (;;) {
       if (this.#pemBytes !== undefined) {
@@ -91,6 +117,21 @@ export class SecretRedactor {
       this.#pemBytes = 0;
       rest = rest.slice(begin.index + begin[0].length);
     }
+  }
+
+  /** Known values, each with all of the secret that it is a part of. */
+  #withoutValues(text: string): string {
+    const spans = this.#known?.secrets.spans(text) ?? [];
+    let out = '';
+    let at = 0;
+    for (const span of spans) {
+      if (span.to <= at) continue;
+      const { from, to } = widened(text, span);
+      out += `${text.slice(at, Math.max(from, at))}[REDACTED:ENV_SECRET]`;
+      at = to;
+      this.#count('ENV_SECRET');
+    }
+    return at === 0 ? text : out + text.slice(at);
   }
 
   /** Drops what belongs to a private key, and sets `#pemBytes` undefined behind it. @returns what is left of the line. */
@@ -109,20 +150,40 @@ export class SecretRedactor {
     return line;
   }
 
-  /** Secrets that lie within one line. */
+  /** Secrets that lie within one line. Lines without hints are passed over, but for a few between others. */
   #plain(text: string): string {
-    if (!HINT.test(text)) return text;
-    const known = text.replace(PLAIN, (...found: (string | undefined)[]) => {
-      const at = PLAIN_TYPES.findIndex((_, index) => found[2 * index + 2] !== undefined);
+    let out = '';
+    let done = 0;
+    let from = -1;
+    let to = 0;
+    HINTS.lastIndex = 0;
+    for (let hint = HINTS.exec(text); hint !== null; hint = HINTS.exec(text)) {
+      if (from >= 0 && hint.index > to + NEAR_BYTES) {
+        out += text.slice(done, from) + this.#hinted(text.slice(from, to));
+        done = to;
+        from = -1;
+      }
+      if (from < 0) from = text.lastIndexOf('\n', hint.index) + 1;
+      to = text.indexOf('\n', hint.index) + 1 || text.length;
+      HINTS.lastIndex = to;
+    }
+    if (from < 0) return text;
+    return out + text.slice(done, from) + this.#hinted(text.slice(from, to)) + text.slice(to);
+  }
+
+  #hinted(lines: string): string {
+    const known = lines.replace(PLAIN, (match: string, ...found: (string | undefined)[]) => {
+      const at = PLAIN_TYPES.findIndex((_, index) => found[2 * index + 1] !== undefined);
       const type = PLAIN_TYPES[at] ?? 'API_KEY';
+      if (this.#known?.exceptions.has(found[2 * at + 1] ?? '') === true) return match;
       this.#count(type);
-      return `${found[2 * at + 1] ?? ''}[REDACTED:${type}]`;
+      return `${found[2 * at] ?? ''}[REDACTED:${type}]`;
     });
-    return known.replace(NAMED, (_, name: string, value: string) => {
+    return known.replace(NAMED, (match, name: string, value: string) => {
+      const { before, secret, after } = unquoted(value);
+      if (this.#known?.exceptions.has(secret) === true) return match;
       this.#count('PASSWORD');
-      const quote = /^(?:\\?["'])?/.exec(value)?.[0] ?? '';
-      const isClosed = value.length > quote.length && value.endsWith(quote);
-      return `${name}${quote}[REDACTED:PASSWORD]${isClosed ? quote : ''}`;
+      return `${name}${before}[REDACTED:PASSWORD]${after}`;
     });
   }
 
@@ -136,24 +197,26 @@ export class SecretRedactor {
       return '';
     }
     if (this.#pemBytes !== undefined) return this.#pemPiece(text, this.#pemBytes);
-    const begin = PEM_BEGIN.exec(text);
-    const span = begin === null ? secretAcross(text, text.length - OVERLAP_BYTES) : undefined;
-    const cut = begin?.index ?? span?.from ?? text.length - OVERLAP_BYTES;
+    const hasHint = HINT.test(text);
+    const begin = hasHint ? PEM_BEGIN.exec(text) : null;
+    const at = begin?.index ?? text.length - this.#overlap;
+    const shapes = hasHint && begin === null ? [...text.matchAll(PLAIN), ...text.matchAll(NAMED)] : [];
+    const span = across(at, [...(this.#known?.secrets.spans(text) ?? []), ...shapes.map(spanOf)]);
+    const cut = span?.from ?? at;
     if (cut > 0) {
       this.#pending = text.slice(cut);
-      return this.#plain(text.slice(0, cut));
+      return this.#plain(this.#withoutValues(text.slice(0, cut)));
     }
-    if (begin !== null) {
-      this.#pending = text.slice(begin[0].length);
+    if (span === undefined) {
+      this.#pending = text.slice(begin?.[0].length ?? 0);
       this.#pemBytes = 0;
       this.#count('PRIVATE_KEY');
       return '[REDACTED:PRIVATE_KEY]';
     }
     // One secret that fills the piece. When it goes on behind it, that is dropped too.
-    const to = span?.to ?? text.length;
-    this.#pending = text.slice(to);
-    this.#isInLongSecret = to === text.length;
-    return this.#plain(text.slice(0, to));
+    this.#pending = text.slice(span.to);
+    this.#isInLongSecret = span.to === text.length;
+    return this.#plain(this.#withoutValues(text.slice(0, span.to)));
   }
 
   /** The same within a private key: drops all but a last part, in which its end may have begun. */
@@ -166,24 +229,52 @@ export class SecretRedactor {
     return '';
   }
 
-  #count(type: SecretType): void {
+  #count(type: string): void {
     this.#counts[type] = (this.#counts[type] ?? 0) + 1;
+    this.#known?.count(type);
   }
 }
 
 /** The first of the secrets that a cut at `at` would cut, or that overlap such a one. */
-function secretAcross(text: string, at: number): { readonly from: number; readonly to: number } | undefined {
-  let across: { readonly from: number; readonly to: number } | undefined;
-  const spans = [PLAIN, NAMED]
-    .flatMap((shape) => [...text.matchAll(shape)])
-    .map(({ index, 0: match }) => ({ from: index, to: index + match.length }))
-    .toSorted((a, b) => b.from - a.from);
-  for (const span of spans) {
-    const cut = across?.from ?? at;
-    if (span.from < cut && span.to > cut)
-      across = { from: span.from, to: Math.max(span.to, across?.to ?? 0) };
+function across(at: number, spans: readonly Span[]): Span | undefined {
+  let found: Span | undefined;
+  for (const span of spans.toSorted((a, b) => b.from - a.from)) {
+    if (span.from < (found?.from ?? at) && span.to > (found?.from ?? at))
+      found = { from: span.from, to: Math.max(span.to, found?.to ?? 0) };
   }
-  return across;
+  return found;
+}
+
+function spanOf({ index, 0: match }: RegExpExecArray): Span {
+  return { from: index, to: index + match.length };
+}
+
+/** With what it is a part of: a known value within a longer secret must not let the rest of that stand. */
+function widened(text: string, { from, to }: Span): Span {
+  const start = text.lastIndexOf('\n', from) + 1;
+  const line = text.slice(start, text.indexOf('\n', to) + 1 || text.length);
+  let wide = { from: from - start, to: to - start };
+  for (const match of [...line.matchAll(PLAIN), ...line.matchAll(NAMED)]) {
+    const end = match.index + match[0].length;
+    const secret = match.findLast((group) => group !== undefined) ?? '';
+    const inner = unquoted(secret);
+    const begin = end - secret.length + inner.before.length;
+    if (begin < wide.to && end - inner.after.length > wide.from)
+      wide = { from: Math.min(begin, wide.from), to: Math.max(end - inner.after.length, wide.to) };
+  }
+  return { from: wide.from + start, to: wide.to + start };
+}
+
+/** A value without its quotes, which may be escaped, and may lack the second. */
+function unquoted(value: string): {
+  readonly before: string;
+  readonly secret: string;
+  readonly after: string;
+} {
+  const before = /^(?:\\?["'])?/.exec(value)?.[0] ?? '';
+  const isClosed = value.length > before.length && value.endsWith(before);
+  const after = isClosed ? before : '';
+  return { before, secret: value.slice(before.length, value.length - after.length), after };
 }
 
 /** The same for a text that is there as a whole. */
