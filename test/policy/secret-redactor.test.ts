@@ -152,7 +152,24 @@ const CLEAN = [
   '-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----\n-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n',
   'Authorization: Bearer $TOKEN\nAuthorization: Bearer [REDACTED:BEARER]\npassword=[REDACTED:PASSWORD]\n',
   'ünï ☃ 漢字 \u0000\u0007 \r\n no newline at the end',
+  'password=none\npasswd: "null",\ntoken = ${TOKEN};\nsecret: ${{ secrets.A_B }}\npwd=$(cat /run/pw)\ntoken: "{{ token }}"\n',
+  'token=%TOKEN% password=%(password)s secret: "***" api_key: <your-key>, pwd=$1 token=$A$B\n',
+  'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ5X1mZ7wq4x5vJ5X1mZ7wq4x5vJ5X1mZ7wq4x5v ada@example\n',
+  '-----BEGIN PGP PUBLIC KEY BLOCK-----\nmQENBF\n-----END PGP PUBLIC KEY BLOCK-----\n',
+  'postgres://ada:***@db postgres://ada:$PW@db postgres://ada@db http://h:80/a@b\n',
 ];
+
+/** Begins like what is none, but is a secret. */
+const ALMOST_CLEAN = [
+  ['password=***hunter22', 'hunter22'],
+  ['password: none-of-your-business', 'business'],
+  ['password: $2b$10$abcdefghijklmnopqrstuv', 'abcdefghij'],
+  ['token=<hunter22', 'hunter22'],
+  ['secret: "true-blue-secret"', 'blue'],
+  ['api_key=%Abcdefgh', 'bcdefgh'],
+  ['postgres://ada:none4you@db', 'none4you'],
+  [`x${AWS_KEY}Z9`, 'IOSFODNN7EXAMPLE'],
+] as const;
 
 function inPieces(bytes: Buffer, size: number): Buffer {
   const redactor = new SecretRedactor();
@@ -179,6 +196,29 @@ describe('a secret leaves nothing of itself (I9, J19)', () => {
       expect(Buffer.concat(parts).toString()).toBe(becomes);
     }
     for (let size = 1; size < 40; size += 1) expect(inPieces(bytes, size).toString()).toBe(becomes);
+  });
+
+  test.each(ALMOST_CLEAN)('%s', (text, secret) => {
+    expect(redactSecrets(text)).toContain('[REDACTED:');
+    expect(redactSecrets(text)).not.toContain(secret);
+  });
+
+  test.each(CASES.filter(({ text }) => text.length < 80))('$name, in three writes, however cut', (each) => {
+    const bytes = Buffer.from(each.text);
+    const outcomes = new Set<string>();
+    for (let first = 1; first < bytes.length; first += 1) {
+      for (let second = first; second < bytes.length; second += 1) {
+        const redactor = new SecretRedactor();
+        const parts = [
+          redactor.push(bytes.subarray(0, first)),
+          redactor.push(bytes.subarray(first, second)),
+          redactor.push(bytes.subarray(second)),
+          redactor.end(),
+        ];
+        outcomes.add(Buffer.concat(parts).toString());
+      }
+    }
+    expect([...outcomes]).toEqual([each.becomes]);
   });
 
   test('in the middle of binary data', () => {

@@ -42,11 +42,11 @@ export function tenantPattern(
   return {
     mark: `[REDACTED:${type}]`,
     type,
-    mayMatch: (lines) => expression.test(lines),
+    mayMatch: (lines) => expression.test(lines.replaceAll('\r\n', '\n')),
     spans: (line) => {
-      if (!expression.test(line)) return [];
-      const spans: Span[] = [];
       const end = line.endsWith('\r') ? line.length - 1 : line.length;
+      if (!expression.test(line.slice(0, end))) return [];
+      const spans: Span[] = [];
       for (let from = 0; from < end; ) {
         MARK.lastIndex = from;
         const mark = MARK.exec(line);
