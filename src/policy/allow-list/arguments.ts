@@ -16,7 +16,7 @@ const VALUE_CHARS_MAX = 4096;
 export type Arguments = Readonly<Record<string, unknown>>;
 
 export interface Argv {
-  /** Positional arguments in the order of the list, then `--name=value`, or `--name` for a bool that is true. */
+  /** Positional arguments in the order of the list, then `--name=value`, or `--name` for a bool that is true; `--name=false` where that is no default. */
   readonly argv: readonly string[];
   /** What must not stand on a command line, by name. */
   readonly secrets: Readonly<Record<string, string>>;
@@ -106,14 +106,11 @@ export function argvOf(list: readonly ArgumentSpec[], args: Arguments): Argv {
     const text = textOf(spec, given);
     if (spec.secret === true) secrets[name] = text;
     else if (spec.positional === true) positionals.push(positional(spec, text, gap));
-    else if (spec.type !== 'bool') flags.push(`${flagOf(name)}=${text}`);
-    else if (text === 'true') flags.push(flagOf(name));
+    else if (spec.type !== 'bool') flags.push(`--${name}=${text}`);
+    else if (text === 'true') flags.push(`--${name}`);
+    else if (spec.default !== undefined && String(spec.default) === 'true') flags.push(`--${name}=false`);
   }
   return { argv: [...positionals, ...flags], secrets };
-}
-
-function flagOf(name: string): string {
-  return `--${name.replaceAll('_', '-')}`;
 }
 
 function positional({ name, type }: ArgumentSpec, text: string, gap: string | undefined): string {

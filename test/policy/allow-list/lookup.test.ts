@@ -107,25 +107,27 @@ describe('arguments', () => {
   const LIST: readonly ArgumentSpec[] = [
     { name: 'dir', type: 'path', positional: true, default: '/var/backups' },
     { name: 'glob', type: 'string', positional: true },
-    { name: 'max_age_days', type: 'int', default: 30 },
+    { name: 'max-age-days', type: 'int', default: 30 },
     { name: 'strict', type: 'bool' },
+    { name: 'color', type: 'bool', default: true },
     { name: 'mode', type: 'enum', enum: ['fast', 'full'] },
     { name: 'label', type: 'string', pattern: '(a|a)*b' },
     { name: 'token', type: 'string', secret: true },
   ];
 
   test('become an argv, each where it belongs', () => {
-    expect(argvOf(LIST, {})).toEqual({ argv: ['/var/backups', '--max-age-days=30'], secrets: {} });
+    expect(argvOf(LIST, {})).toEqual({ argv: ['/var/backups', '--max-age-days=30', '--color'], secrets: {} });
     const args = {
       glob: '*.gz',
       dir: '/b',
       strict: true,
+      color: false,
       mode: 'full',
-      max_age_days: '7',
+      'max-age-days': '7',
       token: 'hunter22',
     };
     expect(argvOf(LIST, args)).toEqual({
-      argv: ['/b', '*.gz', '--max-age-days=7', '--strict', '--mode=full'],
+      argv: ['/b', '*.gz', '--max-age-days=7', '--strict', '--color=false', '--mode=full'],
       secrets: { token: 'hunter22' },
     });
     expect(argvOf(LIST, { strict: 'false' }).argv).not.toContain('--strict');
@@ -146,8 +148,8 @@ describe('arguments', () => {
     ['holds a NUL', { dir: '/x\0' }],
     ['is empty', { dir: '' }],
     ['is far too long', { dir: 'x'.repeat(5000) }],
-    ['is no int', { max_age_days: '3.5' }],
-    ['is no int in that form', { max_age_days: 1e21 }],
+    ['is no int', { 'max-age-days': '3.5' }],
+    ['is no int in that form', { 'max-age-days': 1e21 }],
     ['is no bool', { strict: 'yes' }],
     ['is none of its values', { mode: 'slow' }],
     ['does not match as a whole', { label: 'xb' }],
