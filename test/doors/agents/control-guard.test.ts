@@ -232,7 +232,12 @@ test('J19 secrets in results, reasons, errors and the audit chain are replaced',
   const plane = await open();
   const secret = `ghp_${'a1B2'.repeat(9)}`;
   const agent = await plane.register('a', { hostname: secret });
-  const settings = { redaction: { patterns: ['INT-[0-9]{6}'], exceptions: [`ghp_${'zzzz'.repeat(9)}`] } };
+  const settings = {
+    redaction: {
+      patterns: [{ type: 'INTERNAL', pattern: 'INT-[0-9]{6}' }],
+      exceptions: [`ghp_${'zzzz'.repeat(9)}`],
+    },
+  };
   expect((await plane.ask('PUT', '/settings', settings)).status).toBe(200);
   await plane.task();
   const task = await agent.take();
@@ -249,15 +254,21 @@ test('J19 secrets in results, reasons, errors and the audit chain are replaced',
   });
   expect(again.status).toBe(200);
   const { json, text } = await plane.ask('GET', `/tasks/${task.task_id}`);
-  expect(json.reason).toBe(`token [REDACTED:GITHUB_TOKEN] and [REDACTED:TENANT] and ghp_${'zzzz'.repeat(9)}`);
+  expect(json.reason).toBe(
+    `token [REDACTED:GITHUB_TOKEN] and [REDACTED:INTERNAL] and ghp_${'zzzz'.repeat(9)}`,
+  );
   const audit = await plane.ask('GET', '/audit?limit=500');
   const error = await plane.ask('POST', '/tasks', { action: secret, command: COMMAND });
   const cancel = await plane.ask('POST', `/tasks/${await plane.task()}/cancel`, { reason: secret });
   for (const shown of [text, audit.text, error.text, cancel.text, (await plane.ask('GET', '/agents')).text])
     expect(shown).not.toMatch(/a1B2a1B2|hunter2222|INT-123456/);
-  expect(await plane.metrics.text()).toMatch(/jarvas_redactions_total\{type="GITHUB_TOKEN"\} [1-9]/);
-  const slow = await plane.ask('PUT', '/settings', { redaction: { patterns: ['(a)\\1'] } });
-  expect([slow.status, slow.json.error.details.field]).toEqual([422, '/redaction/patterns/0']);
+  const { text: metrics } = await plane.ask('GET', '/metrics');
+  expect(metrics).toMatch(/jarvas_redactions_total\{type="GITHUB_TOKEN"\} [1-9]/);
+  expect(metrics).toMatch(/jarvas_redactions_total\{type="INTERNAL"\} [1-9]/);
+  const slow = await plane.ask('PUT', '/settings', {
+    redaction: { patterns: [{ type: 'SLOW', pattern: '(a)\\1' }] },
+  });
+  expect([slow.status, slow.json.error.details.field]).toEqual([422, '/redaction/patterns/0/pattern']);
 });
 
 test('J30 a task that holds a secret is refused', async ({ open }) => {

@@ -10,7 +10,7 @@ import {
 import { wireTime } from '../wire/common.ts';
 import { conflict, notFound } from '../wire/errors.ts';
 import type { AgentDirectory, Audit, Caller, Ledger } from './ports.ts';
-import type { Redaction } from './redaction.ts';
+import type { TenantRedaction } from './redaction.ts';
 import { newToken, tokenHash } from './tokens.ts';
 
 export const AGENTS_SCHEMA = `create table agents (
@@ -47,7 +47,7 @@ interface AgentsOptions {
   readonly rows: ServiceDatabase;
   readonly ledger: Ledger;
   readonly audit: Audit;
-  readonly redaction: Redaction;
+  readonly redaction: TenantRedaction;
   nowMs(): number;
   readonly pollMs: number;
   /** Tasks under leases of an agent. */

@@ -3,11 +3,13 @@ import type { Engine } from '../../../engine/engine.ts';
 import type { PublicKey } from '../../../policy/keys.ts';
 import type { Meter } from '../../../telemetry/meter.ts';
 import type { Authenticate, Route, RouteGroup } from '../../http.ts';
+import { ReeveError } from '../../../model/errors.ts';
 import { problemsOf } from '../../validate.ts';
 import { LEASE_S, POLL_INTERVAL_S } from '../wire/agents.ts';
 import { ERROR_ENVELOPE } from '../wire/common.ts';
 import { AgentsFailure, agentsFailure } from '../wire/errors.ts';
 import { DEFAULT_TENANT } from '../wire/ids.ts';
+import type { TenantSettings } from '../wire/settings.ts';
 import { ROLLOUT_STATES, type RolloutState } from '../wire/rollouts.ts';
 import { Agents, AGENTS_SCHEMA } from './agents.ts';
 import { AllowLists, ALLOW_LIST_SCHEMA } from './allow-lists.ts';
@@ -17,7 +19,7 @@ import { TASKS_SCHEMA } from './board/task-index.ts';
 import { ControlDatabase } from './database.ts';
 import { Idempotency, IDEMPOTENCY_SCHEMA } from './idempotency.ts';
 import type { AgentDirectory, Audit, Ledger, SettingsOfTenants, TaskBoard } from './ports.ts';
-import { Redaction } from './redaction.ts';
+import { checkRedaction, TenantRedaction } from './redaction.ts';
 import { agentRoutes } from './routes-agents.ts';
 import { directoryRoutes } from './routes-directory.ts';
 import { recordRoutes } from './routes-records.ts';
@@ -37,7 +39,7 @@ export interface PartContext {
   readonly board: TaskBoard;
   readonly agents: AgentDirectory;
   readonly settings: SettingsOfTenants;
-  readonly redaction: Redaction;
+  readonly redaction: TenantRedaction;
   readonly meter: Meter | undefined;
 }
 
@@ -112,7 +114,7 @@ async function assemble(options: ControlPlaneOptions, database: ControlDatabase)
   const nowMs = (): number => engine.clock.nowMs();
   const shared = { rows: database.rows, ledger: database, nowMs };
   const settings = new Settings(database.rows);
-  const redaction = new Redaction(settings, meter);
+  const redaction = new TenantRedaction(settings, meter);
   const audit = new AuditLog({ ...shared, redact: (tenant, value) => redaction.value(tenant, value) });
   const allowLists = new AllowLists({ ...shared, audit, keys, threshold });
   const agents = new Agents({
@@ -153,7 +155,7 @@ async function assemble(options: ControlPlaneOptions, database: ControlDatabase)
       audit,
       settings,
       ledger: database,
-      check: (asked) => redaction.check(asked),
+      check: checkPatterns,
     }),
     ...opened.flatMap((part) => part.routes),
   ].map((route) => once.wrap(route));
@@ -177,6 +179,7 @@ async function assemble(options: ControlPlaneOptions, database: ControlDatabase)
       authenticate,
     },
     async measure() {
+      redaction.measure();
       for (const [status, count] of board.index.counts()) meter?.set('jarvas_tasks', { status }, count);
       for (const [state, count] of Object.entries(agents.counts()))
         meter?.set('jarvas_agents', { state }, count);
@@ -197,6 +200,17 @@ async function assemble(options: ControlPlaneOptions, database: ControlDatabase)
     },
     close: () => database.close(),
   };
+}
+
+/** @throws AgentsFailure 422 */
+function checkPatterns(settings: TenantSettings): void {
+  try {
+    checkRedaction(settings);
+  } catch (error) {
+    if (!(error instanceof ReeveError)) throw error;
+    const field = `/redaction${String(error.details?.['field'])}`;
+    throw new AgentsFailure(422, 'invalid_field', error.message, { field });
+  }
 }
 
 /** What fits no schema is 422 here, and only what is no JSON is 400. */

@@ -1,5 +1,5 @@
 /** Settings of a tenant (contract agents §6, §8). */
-import { COUNT, object, YES_OR_NO, type TypeOf } from '../../wire-schema.ts';
+import { COUNT, object, TEXT, YES_OR_NO, type TypeOf } from '../../wire-schema.ts';
 
 /** `max_bytes`: of all files of the tenant. `keep_failed_days`: at least, for runs that did not succeed. */
 export const RETENTION = object(
@@ -18,12 +18,8 @@ export const RETENTION_DEFAULTS = { artifact_days: 30, log_days: 90, legal_hold:
 const REDACTION = object(
   {},
   {
-    /** Further secrets, linear-time patterns. */
-    patterns: {
-      type: 'array',
-      items: { type: 'string', minLength: 1, maxLength: 512 },
-      maxItems: 100,
-    } as const,
+    /** Further secrets: RE2 patterns, and the type that stands in place of a match. */
+    patterns: { type: 'array', items: object({ type: TEXT, pattern: TEXT }, {}), maxItems: 100 } as const,
     /** Exact values that are no secrets. */
     exceptions: {
       type: 'array',
@@ -34,6 +30,9 @@ const REDACTION = object(
 );
 export const TENANT_SETTINGS = object({}, { redaction: REDACTION, retention: RETENTION });
 export interface TenantSettings {
-  readonly redaction?: { readonly patterns?: readonly string[]; readonly exceptions?: readonly string[] };
+  readonly redaction?: {
+    readonly patterns?: readonly { readonly type: string; readonly pattern: string }[];
+    readonly exceptions?: readonly string[];
+  };
   readonly retention?: Retention;
 }

@@ -13,7 +13,7 @@ import { conflict, invalidField, notFound } from '../../wire/errors.ts';
 import { engineRunId, newId } from '../../wire/ids.ts';
 import { isFinal, TASK_DEFAULTS, type HandedOut, type NewTask, type TaskView } from '../../wire/tasks.ts';
 import type { Audit, Caller, Ledger, LiveLease, TaskBoard, TaskIds, TaskQuery } from '../ports.ts';
-import type { Redaction } from '../redaction.ts';
+import type { TenantRedaction } from '../redaction.ts';
 import { Dispatch } from './dispatch.ts';
 import { Leases, settle } from './leases.ts';
 import { CANCEL_FACT, DOOR, EXECUTOR, QUEUE, type TaskDocument } from './record.ts';
@@ -26,7 +26,7 @@ export interface BoardOptions {
   readonly ledger: Ledger;
   readonly audit: Audit;
   readonly allowLists: Pick<AllowLists, 'verify'>;
-  readonly redaction: Redaction;
+  readonly redaction: TenantRedaction;
   readonly meter: Meter | undefined;
   readonly leaseMs: number;
   agentNow(agent: Agent): Agent | undefined;
@@ -91,7 +91,7 @@ export class Board implements TaskBoard {
   async create(by: Caller, task: NewTask, ids?: TaskIds): Promise<TaskView> {
     const { redaction, allowLists } = this.#options;
     const { tenant } = by;
-    if (redaction.finds(tenant, [task.command, task.args]))
+    if (redaction.finds(tenant, [task.command ?? null, (task.args ?? null) as Json]))
       throw invalidField(
         task.command === undefined ? 'args' : 'command',
         'holds a secret: name it in env_refs, and the agent finds it out',

@@ -12,7 +12,7 @@ import { conflict, notFound, type AgentsFailure } from '../../wire/errors.ts';
 import { newId } from '../../wire/ids.ts';
 import { isFinal, type ResultRequest, type TaskResult, type TaskStatus } from '../../wire/tasks.ts';
 import type { Caller } from '../ports.ts';
-import type { Redaction } from '../redaction.ts';
+import type { TenantRedaction } from '../redaction.ts';
 import { STARTED_FACT, type Lease, type TaskEnd, type TaskRecord } from './record.ts';
 import { isLeaseLost, type LiveTask, type Tasks } from './tasks.ts';
 
@@ -24,7 +24,7 @@ const AGAIN_MS = 1000;
 interface LeasesOptions {
   readonly engine: Engine;
   readonly tasks: Tasks;
-  readonly redaction: Redaction;
+  readonly redaction: TenantRedaction;
   readonly meter: Meter | undefined;
   readonly leaseMs: number;
   /** The task is queued again. */
