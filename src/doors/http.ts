@@ -71,7 +71,7 @@ export interface ResponseSpec {
 
 export interface Route {
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
-  /** As OpenAPI writes it: `/v1/jobs/{job_id}:status`. */
+  /** As OpenAPI writes it: `/v1/jobs/{job_id}:status`. A last part such as `{path*}` takes what is left, with its slashes. */
   readonly path: string;
   /** Unique name of the operation, in camel case. */
   readonly operation: string;

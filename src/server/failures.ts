@@ -34,9 +34,11 @@ export function noRoute(method: string, url: string, group: RouteGroup | undefin
 function methodsOf(group: RouteGroup, path: string): string[] {
   const known = group.routes.filter((route) => {
     const pattern = route.path
-      .split(/\{\w+\}/)
-      .map((part) => part.replaceAll('.', String.raw`\.`))
-      .join('[^/]+');
+      .split(/(\{\w+\*?\})/)
+      .map((part, at) =>
+        at % 2 === 1 ? (part.endsWith('*}') ? '.+' : '[^/]+') : part.replaceAll('.', String.raw`\.`),
+      )
+      .join('');
     return new RegExp(`^${pattern}$`).test(path);
   });
   return [...new Set(known.map(({ method }) => method))];

@@ -29,7 +29,7 @@ export function refuseOverlap(groups: readonly RouteGroup[]): void {
   for (const { name, routes } of groups) {
     for (const { method, path } of routes) {
       // Parameters have no names for a router.
-      const place = `${method} ${path.replaceAll(/\{\w+\}/g, '{}')}`;
+      const place = `${method} ${path.replaceAll(/\{\w+\*?\}/g, '{}')}`;
       const other = taken.get(place);
       if (other !== undefined)
         throw new TypeError(`${other} and ${name} both serve ${place}; mount one below a path of its own`);

@@ -12,8 +12,9 @@ export function openApi({ groups, title, version }: Described): object {
   const paths: Record<string, Record<string, object>> = {};
   for (const group of groups) {
     for (const route of group.routes) {
-      paths[route.path] = {
-        ...paths[route.path],
+      const path = route.path.replace('*}', '}');
+      paths[path] = {
+        ...paths[path],
         [route.method.toLowerCase()]: operation(group, route, names),
       };
     }
@@ -50,7 +51,7 @@ function schemaNames(groups: readonly RouteGroup[]): Names {
 }
 
 function operation(group: RouteGroup, route: Route, names: Names): object {
-  const inPath = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
+  const inPath = [...route.path.matchAll(/\{(\w+)\*?\}/g)].map(([, name]) => ({
     name,
     in: 'path',
     required: true,

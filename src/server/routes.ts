@@ -49,9 +49,23 @@ export function addGroup(app: FastifyInstance, group: RouteGroup, stopping: Abor
 export function routePattern(path: string, ids?: 'with-colons'): string {
   const characters = ids === undefined ? '[^:]+' : String.raw`[\s\S]+`;
   return path
-    .split(/\{(\w+)\}/)
-    .map((part, at) => (at % 2 === 1 ? `:${part}(^${characters})` : part.replaceAll(':', '::')))
+    .split(/\{(\w+\*?)\}/)
+    .map((part, at) => {
+      if (at % 2 === 0) return part.replaceAll(':', '::');
+      return part.endsWith('*') ? '*' : `:${part}(^${characters})`;
+    })
     .join('');
+}
+
+/** The router has no name for what is left of a path. */
+function paramsOf(
+  { path }: Route,
+  params: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  const [, name] = /\{(\w+)\*\}$/.exec(path) ?? [];
+  if (name === undefined) return params;
+  const { '*': rest = '', ...others } = params;
+  return { ...others, [name]: rest };
 }
 
 interface Exchange {
@@ -71,7 +85,7 @@ async function carryOut({ group, route, request, reply, stopping }: Exchange): P
     id: request.id,
     headers: request.headers,
     mount: group.mount ?? '',
-    params: request.params as Readonly<Record<string, string>>,
+    params: paramsOf(route, request.params as Readonly<Record<string, string>>),
     query: await readQuery(route.query, request.url.split('?').slice(1).join('?')),
     body: route.body === 'bytes' ? undefined : await checkedBody(group, route.body, request.body),
     bytes: route.body === 'bytes' ? bytesOf(request.body) : nothing(),
