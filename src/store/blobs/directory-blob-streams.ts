@@ -2,7 +2,6 @@ import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open, opendir, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { ReeveError } from '../../model/errors.ts';
 import {
   isBlobName,
   type BlobStreams,
@@ -12,6 +11,7 @@ import {
 } from '../blob-streams.ts';
 import { makeFolder } from '../make-folder.ts';
 import { storeError } from '../sqlite/sqlite-errors.ts';
+import { checkedPieces, missingBlob } from './checked-pieces.ts';
 
 const ASIDE = '.aside';
 
@@ -59,22 +59,14 @@ export class DirectoryBlobStreams implements BlobStreams {
   }
 
   async *read(sha256: string, range?: ByteRange): AsyncGenerator<Uint8Array> {
-    if (!isBlobName(sha256)) throw missing(sha256);
-    const hash = range === undefined ? createHash('sha256') : undefined;
-    const wanted = range === undefined ? undefined : range.to - range.from + 1;
-    let sizeBytes = 0;
+    if (!isBlobName(sha256)) throw missingBlob(sha256);
+    const options = range === undefined ? {} : { start: range.from, end: range.to };
     try {
-      const options = range === undefined ? {} : { start: range.from, end: range.to };
-      for await (const piece of createReadStream(this.#path(sha256), options) as AsyncIterable<Buffer>) {
-        hash?.update(piece);
-        sizeBytes += piece.length;
-        yield piece;
-      }
+      yield* checkedPieces(createReadStream(this.#path(sha256), options), sha256, range);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw missing(sha256);
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw missingBlob(sha256);
       throw storeError(error, this.#root);
     }
-    requireWhole(sha256, { hash: hash?.digest('hex'), sizeBytes, wanted });
   }
 
   async delete(sha256: string): Promise<void> {
@@ -168,24 +160,5 @@ async function statOrNone(path: string): Promise<{ readonly mtimeMs: number } | 
   return stat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
     throw storeError(error, path);
-  });
-}
-
-function missing(sha256: string): ReeveError {
-  return new ReeveError('E_STORE_CORRUPT', `blob ${sha256} cannot be read`, { blob: sha256 });
-}
-
-/** @param read `hash` of what was read as a whole, or how many bytes were `wanted`. @throws ReeveError E_STORE_CORRUPT */
-export function requireWhole(
-  sha256: string,
-  read: {
-    readonly hash: string | undefined;
-    readonly sizeBytes: number;
-    readonly wanted: number | undefined;
-  },
-): void {
-  if (read.hash === undefined ? read.sizeBytes === read.wanted : read.hash === sha256) return;
-  throw new ReeveError('E_STORE_CORRUPT', `blob ${sha256} does not have the bytes its name says`, {
-    blob: sha256,
   });
 }

@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
+import { Readable } from 'node:stream';
 import type { S3mini } from 's3mini';
 import { ReeveError } from '../../model/errors.ts';
 import {
@@ -8,7 +9,7 @@ import {
   type Received,
   type StoredBlob,
 } from '../blob-streams.ts';
-import { requireWhole } from './directory-blob-streams.ts';
+import { checkedPieces, missingBlob } from './checked-pieces.ts';
 import type { S3Address, S3Credentials } from './s3-address.ts';
 import { patientFetch, s3Error, statusOf, type S3Timing } from './s3-exchange.ts';
 
@@ -83,25 +84,17 @@ export class S3Blobs implements BlobStreams {
   }
 
   async *read(sha256: string, range?: ByteRange): AsyncGenerator<Uint8Array> {
-    if (!isBlobName(sha256)) throw missing(sha256);
-    const hash = range === undefined ? createHash('sha256') : undefined;
-    const wanted = range === undefined ? undefined : range.to - range.from + 1;
-    let sizeBytes = 0;
+    if (!isBlobName(sha256)) throw missingBlob(sha256);
+    const key = this.#key(sha256);
     try {
-      const key = this.#key(sha256);
       const answer = await (range === undefined
         ? this.#s3.getObjectRaw(key)
         : this.#s3.getObjectRaw(key, false, range.from, range.to + 1));
-      for await (const piece of (answer.body ?? []) as AsyncIterable<Uint8Array>) {
-        hash?.update(piece);
-        sizeBytes += piece.length;
-        yield piece;
-      }
+      yield* checkedPieces((answer.body ?? Readable.from([])) as AsyncIterable<Uint8Array>, sha256, range);
     } catch (error) {
-      if (statusOf(error) === 404) throw missing(sha256);
+      if (statusOf(error) === 404) throw missingBlob(sha256);
       throw s3Error(error);
     }
-    requireWhole(sha256, { hash: hash?.digest('hex'), sizeBytes, wanted });
   }
 
   async delete(sha256: string): Promise<void> {
@@ -278,8 +271,4 @@ function rethrow(error: unknown): never {
 
 function tooLarge(): ReeveError {
   return new ReeveError('E_UNSAFE_OPERATION', `a blob may have ${BYTES_MAX} bytes`, { limit: BYTES_MAX });
-}
-
-function missing(sha256: string): ReeveError {
-  return new ReeveError('E_STORE_CORRUPT', `blob ${sha256} cannot be read`, { blob: sha256 });
 }

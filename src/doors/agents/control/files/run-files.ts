@@ -138,8 +138,14 @@ export class RunFileStore implements RunFiles {
   /** A blob gets its name, and what needs it a row, before anybody may find that nothing needs it. */
   #keepBlob<T>(received: Received, record: () => T): Promise<T> {
     return this.#names.run(received.sha256, async () => {
+      const { blobs, index, ledger } = this.#options;
       await received.keep();
-      return this.#options.ledger.write(record);
+      try {
+        return await ledger.write(record);
+      } finally {
+        // Refused after all. What cannot be deleted is an orphan, for the next sweep.
+        if (!index.isUsed(received.sha256)) await blobs.delete(received.sha256).catch(() => undefined);
+      }
     });
   }
 
