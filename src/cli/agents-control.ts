@@ -6,6 +6,7 @@ import { readSmallFile } from '../policy/key-source.ts';
 import { publicKeyFrom, type PublicKey } from '../policy/keys.ts';
 import { trustFrom } from '../policy/trust.ts';
 import type { Metrics } from '../telemetry/prometheus.ts';
+import { filesOfRuns } from './agents-files.ts';
 import { controlTokens } from './agents-tokens.ts';
 import { positive, setting } from './arp-settings.ts';
 import type { CliContext, Flags } from './command.ts';
@@ -33,12 +34,14 @@ export async function controlPlane(
   const threshold = positive(ctx, 'JARVAS_TRUST_THRESHOLD', 'whole');
   const pollS = positive(ctx, 'JARVAS_POLL_S', 'whole');
   const leaseS = positive(ctx, 'JARVAS_LEASE_S', 'whole');
+  const files = await filesOfRuns(ctx, flags, { dir, note });
   const plane = await openControlPlane({
     engine: jobs.engine,
     file: join(dir, 'agents.sqlite'),
     tokens: await controlTokens(ctx, flags, { dir, isLocal, ...(isBeside === true ? {} : { note }) }),
     open: isOpen,
     keys,
+    parts: [files],
     meter: metrics,
     note,
     ...(threshold === undefined ? {} : { threshold }),

@@ -8,8 +8,8 @@ import { s3Harness } from '../s3/harness.ts';
 
 const missing = missingPrograms();
 if (missing.length > 0)
-  console.warn(
-    `SKIPPED: S3 on Ceph's RGW. Not installed: ${missing.join(', ')} (apt-get install ceph-mon ceph-osd ceph-mgr radosgw)`,
+  process.stderr.write(
+    `SKIPPED: S3 on Ceph's RGW. Not installed: ${missing.join(', ')} (apt-get install ceph-mon ceph-osd ceph-mgr radosgw)\n`,
   );
 
 describe.skipIf(missing.length > 0)('RGW', () => {

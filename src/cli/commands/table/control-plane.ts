@@ -9,6 +9,11 @@ export const controlPlaneFlags: Readonly<Record<string, FlagSpec>> = {
     value: 'file',
     help: 'Hashes of the tokens of operators and for enrolment: docs/agents.md (default JARVAS_TOKENS_FILE)',
   },
+  artifacts: {
+    kind: 'text',
+    value: 'place',
+    help: 'Where files of runs are kept: a directory, or s3://bucket/prefix?endpoint=… (default REEVE_BLOBS_URL, else the store)',
+  },
   'trust-keys': {
     kind: 'text',
     repeated: true,

@@ -145,7 +145,7 @@ test('J14 after kill -9 between chunks, and in the middle of one, the upload goe
       headers: { ...headers, 'content-range': `bytes ${from}-${to}/${whole.length}` },
       body,
       duplex: 'half',
-    } as RequestInit);
+    });
   try {
     const first = await serve(dir, children);
     expect((await send(first, 0, 999_999, whole.subarray(0, 1_000_000))).status).toBe(204);

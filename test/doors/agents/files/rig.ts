@@ -32,7 +32,7 @@ export const sha256 = (bytes: string | Uint8Array): string =>
   createHash('sha256').update(bytes).digest('hex');
 
 /** Runs, leases and what they were: as much of the board as files ask for. */
-export class SmallBoard {
+class SmallBoard {
   readonly tasks = new Map<string, TaskView>();
   readonly live = new Map<string, LiveLease>();
   readonly #events = new Map<string, StoredEvent[]>();
@@ -251,7 +251,7 @@ interface PutAnswer {
 }
 
 /** A token such as `agent:default:a1` says who asks. */
-export function groupOf(part: FilesPart): RouteGroup {
+function groupOf(part: FilesPart): RouteGroup {
   return {
     name: 'files',
     description: 'Files of runs',

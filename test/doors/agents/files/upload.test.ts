@@ -43,7 +43,7 @@ test('J14 two uploads of one name at once: one wins, the other is told', async (
           [1, 2],
           [0, 3],
         ];
-  expect(won.map((at) => answers[at]?.status).toSorted()).toEqual([201, 204]);
+  expect(new Set(won.map((at) => answers[at]?.status))).toEqual(new Set([201, 204]));
   expect(lost.map((at) => answers[at]?.status)).toEqual([409, 409]);
   expect(await rig.names()).toEqual([sha256(text)]);
 });
@@ -147,7 +147,7 @@ test('J14 more bytes than a file or a run may have: 413, told before they are se
       },
       body: new Blob([large]).stream(),
       duplex: 'half',
-    } as RequestInit);
+    });
     expect(streamed.status).toBe(413);
     expect((await rig.chunk('artifacts/x', large, 0, 9)).status).toBe(413);
     expect((await rig.put('artifacts/x', large.subarray(1))).status).toBe(201);

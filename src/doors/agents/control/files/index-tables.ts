@@ -120,7 +120,7 @@ export class FileIndex {
       remove: rows.prepare<[number, string, string, string]>(
         `update run_files set removed_ms = ? where ${one} and removed_ms is null`,
       ),
-      isUsed: rows.prepare<[string, string], unknown>(
+      isUsed: rows.prepare<[string, string]>(
         `select 1 from run_files where sha256 = ? and removed_ms is null
          union all select 1 from run_upload_parts where blob = ? limit 1`,
       ),

@@ -4,10 +4,12 @@ import type { BlobStreams } from '../../../../store/blob-streams.ts';
 import type { RunStore } from '../../../../store/run-store.ts';
 import type { ServiceDatabase } from '../../../../store/sqlite/service-database.ts';
 import type { Route } from '../../../http.ts';
-import type { Audit, Ledger, SettingsOfTenants, TaskBoard } from '../ports.ts';
+import type { Audit, Ledger, RunFiles, SettingsOfTenants, TaskBoard } from '../ports.ts';
+import type { PartContext, PartFactory } from '../service.ts';
 import { getRoutes } from './get-routes.ts';
-import { FileIndex } from './index-tables.ts';
+import { FileIndex, SCHEMA } from './index-tables.ts';
 import { leaseHistory } from './lease-history.ts';
+import { openRollouts } from './open-rollouts.ts';
 import { removeOrphans } from './orphans.ts';
 import type { RunFilesOptions } from './put.ts';
 import { putRoute } from './put-route.ts';
@@ -15,9 +17,11 @@ import { applyRetention, type Removed } from './retention.ts';
 import { RunFileStore } from './run-files.ts';
 import { runsRoutes } from './runs-routes.ts';
 import { startSweeper } from './sweeper.ts';
+import type { StreamRedactor } from './text-redaction.ts';
 
-export interface FilesPartOptions
-  extends Pick<RunFilesOptions, 'fileBytesMax' | 'runBytesMax' | 'runFilesMax' | 'redactor' | 'onStored'> {
+type Limits = Pick<RunFilesOptions, 'fileBytesMax' | 'runBytesMax' | 'runFilesMax'>;
+
+export interface FilesPartOptions extends Limits, Pick<RunFilesOptions, 'redactor' | 'onStored'> {
   /** Has the tables of `SCHEMA`. */
   readonly rows: ServiceDatabase;
   readonly blobs: BlobStreams;
@@ -62,5 +66,58 @@ export function filesPart(options: FilesPartOptions): FilesPart {
     ...part,
     start: (note) =>
       startSweeper({ clock, note, retention: part.applyRetention, orphans: part.removeOrphans }),
+  };
+}
+
+export interface RunFilesChoices extends Limits {
+  readonly blobs: BlobStreams;
+  /** With the patterns and exceptions of the tenant; default: what everybody's secrets look like. */
+  redactor?(context: PartContext, tenant: string): StreamRedactor;
+  /** Upkeep that failed is told here. */
+  note(text: string): void;
+}
+
+/** For `openControlPlane`. @returns with it, the files, for parts that are opened behind this one */
+export function runFilesPart(choices: RunFilesChoices): PartFactory & { readonly files: RunFiles } {
+  const { redactor, note, ...rest } = choices;
+  let part: FilesPart | undefined;
+  const opened = (): RunFileStore => {
+    if (part === undefined) throw new TypeError('the files of runs are not opened yet');
+    return part.files;
+  };
+  return {
+    schema: SCHEMA,
+    open(context) {
+      const { engine, database, meter } = context;
+      const files = filesPart({
+        ...rest,
+        ...context,
+        rows: database.rows,
+        store: engine.store,
+        clock: engine.clock,
+        isRolloutOpen: openRollouts(engine.store),
+        ...(redactor === undefined ? {} : { redactor: (tenant: string) => redactor(context, tenant) }),
+        onStored({ kind, size, redactions }) {
+          meter?.observe('jarvas_artifact_bytes', { kind }, size);
+          for (const [type, count] of Object.entries(redactions))
+            meter?.count('jarvas_redactions_total', { type }, count);
+        },
+      });
+      part = files;
+      let stop: (() => Promise<void>) | undefined;
+      return {
+        routes: files.routes,
+        start() {
+          stop = files.start(note);
+          return Promise.resolve();
+        },
+        stop: () => stop?.() ?? Promise.resolve(),
+      };
+    },
+    files: {
+      put: (upload) => opened().put(upload),
+      list: (tenant, runId) => opened().list(tenant, runId),
+      open: (...asked) => opened().open(...asked),
+    },
   };
 }
