@@ -28,6 +28,9 @@ test('small bytes are one request that may not replace anything; the key is belo
   const sha256 = await put(await open(), Buffer.from('x'));
   expect(server.asked).toEqual([`PUT /${BUCKET}/some/place/${sha256.slice(0, 2)}/${sha256}`]);
   expect([...server.objects.keys()]).toEqual([`some/place/${sha256.slice(0, 2)}/${sha256}`]);
+  const [written] = server.objects.values();
+  await put(await open(), Buffer.from('x'));
+  expect([...server.objects.values()][0]).toBe(written);
 });
 
 test('a server that fails in passing, or whose answer is lost, is asked again', async () => {
