@@ -24,7 +24,17 @@ async function roundTrip(
   env: Record<string, string> = {},
 ): Promise<string> {
   await home.write('key.pem', KEY.publicKey.pem);
-  const argv = ['serve', 'control-plane', '--port', '0', '--trust-keys', 'key.pem', ...flags];
+  const argv = [
+    'serve',
+    'control-plane',
+    '--store',
+    home.store,
+    '--port',
+    '0',
+    '--trust-keys',
+    'key.pem',
+    ...flags,
+  ];
   const running = home.start(argv, { program: 'reeve', env: { ...TOKENS, ...env } });
   await running.until('it listens', () => /listening on \S+\n/.test(running.stdout));
   const [, address = ''] = /listening on (\S+)/.exec(running.stdout) ?? [];

@@ -38,9 +38,11 @@ test('J14 J28 an agent uploads, ends its run, and operators read manifest, bytes
 }) => {
   const plane = await open({ parts: [files(dir)] });
   const agent = await plane.register('a1');
+  const patterns = [{ type: 'TICKET', pattern: 'T-[0-9]{6}' }];
+  expect((await plane.ask('PUT', '/settings', { redaction: { patterns } })).status).toBe(200);
   await plane.task();
   const task = await agent.take();
-  expect((await put(agent, task, 'artifacts/output.raw', `key ${KEY}\n`)).status).toBe(201);
+  expect((await put(agent, task, 'artifacts/output.raw', `key ${KEY} T-123456\n`)).status).toBe(201);
   expect((await put(agent, task, 'logs/step_check.log', 'fine\n')).status).toBe(201);
   expect((await agent.result(task)).status).toBe(200);
   expect((await put(agent, task, 'artifacts/late', 'x')).code).toBe('lease_lost');
@@ -51,13 +53,13 @@ test('J14 J28 an agent uploads, ends its run, and operators read manifest, bytes
   ]);
   expect((await plane.ask('GET', '/runs?status=failed')).json.runs).toEqual([]);
   const { json: manifest } = await plane.ask('GET', `/runs/${task.run_id}`);
-  const sent = { sent_sha256: sha256(`key ${KEY}\n`), counts: { AWS_KEY: 1 } };
+  const sent = { sent_sha256: sha256(`key ${KEY} T-123456\n`), counts: { AWS_KEY: 1, TICKET: 1 } };
   expect(manifest.files).toMatchObject([
     { path: 'artifacts/output.raw', kind: 'raw', redacted: sent },
     { path: 'logs/step_check.log', kind: 'log', sha256: sha256('fine\n') },
   ]);
   const output = await plane.ask('GET', `/runs/${task.run_id}/files/artifacts/output.raw`);
-  expect(output.text).toBe('key [REDACTED:AWS_KEY]\n');
+  expect(output.text).toBe('key [REDACTED:AWS_KEY] [REDACTED:TICKET]\n');
   const { text: metrics } = await plane.ask('GET', '/metrics');
   expect(metrics).toMatch(/^jarvas_artifact_bytes_count\{kind="log"\} 1$/m);
   expect(metrics).toMatch(/^jarvas_redactions_total\{type="AWS_KEY"\} 1$/m);

@@ -5,7 +5,7 @@ import type { RunStore } from '../../../../store/run-store.ts';
 import type { ServiceDatabase } from '../../../../store/sqlite/service-database.ts';
 import type { Route } from '../../../http.ts';
 import type { Audit, Ledger, RunFiles, SettingsOfTenants, TaskBoard } from '../ports.ts';
-import type { PartContext, PartFactory } from '../service.ts';
+import type { PartFactory } from '../service.ts';
 import { getRoutes } from './get-routes.ts';
 import { FileIndex, SCHEMA } from './index-tables.ts';
 import { leaseHistory } from './lease-history.ts';
@@ -17,7 +17,6 @@ import { applyRetention, type Removed } from './retention.ts';
 import { RunFileStore } from './run-files.ts';
 import { runsRoutes } from './runs-routes.ts';
 import { startSweeper } from './sweeper.ts';
-import type { StreamRedactor } from './text-redaction.ts';
 
 type Limits = Pick<RunFilesOptions, 'fileBytesMax' | 'runBytesMax' | 'runFilesMax'>;
 
@@ -71,15 +70,13 @@ export function filesPart(options: FilesPartOptions): FilesPart {
 
 export interface RunFilesChoices extends Limits {
   readonly blobs: BlobStreams;
-  /** With the patterns and exceptions of the tenant; default: what everybody's secrets look like. */
-  redactor?(context: PartContext, tenant: string): StreamRedactor;
   /** Upkeep that failed is told here. */
   note(text: string): void;
 }
 
 /** For `openControlPlane`. @returns with it, the files, for parts that are opened behind this one */
 export function runFilesPart(choices: RunFilesChoices): PartFactory & { readonly files: RunFiles } {
-  const { redactor, note, ...rest } = choices;
+  const { note, ...rest } = choices;
   let part: FilesPart | undefined;
   const opened = (): RunFileStore => {
     if (part === undefined) throw new TypeError('the files of runs are not opened yet');
@@ -88,7 +85,7 @@ export function runFilesPart(choices: RunFilesChoices): PartFactory & { readonly
   return {
     schema: SCHEMA,
     open(context) {
-      const { engine, database, meter } = context;
+      const { engine, database, meter, redaction } = context;
       const files = filesPart({
         ...rest,
         ...context,
@@ -96,11 +93,10 @@ export function runFilesPart(choices: RunFilesChoices): PartFactory & { readonly
         store: engine.store,
         clock: engine.clock,
         isRolloutOpen: openRollouts(engine.store),
-        ...(redactor === undefined ? {} : { redactor: (tenant: string) => redactor(context, tenant) }),
-        onStored({ kind, size, redactions }) {
+        redactor: (tenant) => redaction.stream(tenant),
+        // What was replaced the redaction counts itself.
+        onStored({ kind, size }) {
           meter?.observe('jarvas_artifact_bytes', { kind }, size);
-          for (const [type, count] of Object.entries(redactions))
-            meter?.count('jarvas_redactions_total', { type }, count);
         },
       });
       part = files;
