@@ -1,4 +1,5 @@
 // Where `serve control-plane` keeps the files of runs (docs/agents-artifacts.md).
+import { randomUUID } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
@@ -42,7 +43,7 @@ async function roundTrip(
   await ask(address, 'PUT', '/allowlist', { token, body: JSON.parse(allowList('default')) });
   const registered = await ask(address, 'POST', '/register', {
     token: TOKENS.JARVAS_ENROL_TOKEN,
-    body: { agent_id: 'a1' },
+    body: { agent_id: `agent-${randomUUID()}` },
   });
   await ask(address, 'POST', '/tasks', { token, body: { action: 'check', command: COMMAND } });
   const agent = registered.json.agent_token;

@@ -3,7 +3,7 @@ import { redactSecrets } from '../../../../policy/redaction/secret-redactor.ts';
 import { invalidField } from '../../wire/errors.ts';
 import type { FileKind } from '../ports.ts';
 
-export const PATH_BYTES_MAX = 1024;
+const PATH_BYTES_MAX = 1024;
 const SEGMENT_BYTES_MAX = 255;
 const SEGMENTS_MAX = 32;
 /** Control and formatting characters, separators of lines: they would forge what a person sees. */

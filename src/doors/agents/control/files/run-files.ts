@@ -14,7 +14,7 @@ import { same, type GuardedUpload, type PutOutcome, type RunFilesOptions } from 
 import { redacted } from './text-redaction.ts';
 import { Uploads } from './uploads.ts';
 
-export const FILE_BYTES_MAX = 1024 ** 3;
+const FILE_BYTES_MAX = 1024 ** 3;
 const RUN_BYTES_MAX = 8 * FILE_BYTES_MAX;
 const RUN_FILES_MAX = 10_000;
 
