@@ -1,5 +1,6 @@
 /** All redaction of a run: rules of a tenant, names, documents, counts (contract agents §6, J19, J20). */
 import { describe, expect, test } from 'vitest';
+import type { Json } from '../../src/model/json.ts';
 import { Redaction } from '../../src/policy/redaction/redaction.ts';
 import { refusalOf } from './support.ts';
 
@@ -118,6 +119,11 @@ describe('documents stay documents', () => {
       '[REDACTED:ENV_SECRET]': { secret: ['[REDACTED:PASSWORD]', '***'] },
     });
     expect(redaction.counts).toEqual({ AWS_KEY: 1, BEARER: 1, ENV_SECRET: 2, PASSWORD: 3 });
+  });
+
+  test('one without end is refused', () => {
+    const deep = JSON.parse(`${'['.repeat(100_000)}${']'.repeat(100_000)}`) as Json;
+    expect(refusalOf(() => new Redaction().json(deep)).details).toEqual({ limit: 200 });
   });
 
   test('what is clean is the same text, also where it is no Unicode', () => {

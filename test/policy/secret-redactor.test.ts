@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { redactSecrets, SecretRedactor } from '../../src/policy/redaction/secret-redactor.ts';
+import { HINT, NAMED, PLAIN } from '../../src/policy/redaction/secrets.ts';
 
 /** Put together here, so that no scanner takes this file for a leak. */
 const AWS_KEY = ['AKIA', 'IOSFODNN7EXAMPLE'].join('');
@@ -273,6 +274,67 @@ describe('what is clean comes out as it went in (J20)', () => {
       fc.property(fc.uint8Array({ maxLength: 300 }), fc.integer({ min: 1, max: 50 }), (bytes, size) => {
         expect(inPieces(Buffer.from(bytes), size).equals(Buffer.from(bytes))).toBe(true);
       }),
+    );
+  });
+
+  test('what is passed over as clean holds no form of a secret', () => {
+    const part = fc.constantFrom(
+      ...[
+        'AKIA',
+        'sk-',
+        'sk_live_',
+        'eyJ',
+        '.',
+        '://',
+        ':',
+        '@',
+        'a',
+        'A1',
+        '0123456789abcdefghij',
+        '/',
+        ' ',
+        '"',
+        "'",
+      ],
+      ...[
+        'password',
+        'SecretAccessKey',
+        'secret_',
+        'token',
+        'apiKey',
+        'Authorization',
+        'Bearer',
+        'BEARER ',
+        'Basic ',
+      ],
+      ...[
+        '=',
+        '=>',
+        ': ',
+        String.raw`\"`,
+        '\t',
+        '\n',
+        '\r',
+        '$',
+        '<',
+        '>',
+        '***',
+        'none',
+        '-',
+        '_',
+        'ABCDEFGHIJKLMNOP',
+        'xoxb-',
+      ],
+    );
+    fc.assert(
+      fc.property(fc.array(part, { maxLength: 14 }), (parts) => {
+        const text = parts.join('');
+        if (!HINT.test(text)) {
+          expect([...text.matchAll(PLAIN)]).toEqual([]);
+          expect([...text.matchAll(NAMED)]).toEqual([]);
+        }
+      }),
+      { numRuns: 20_000 },
     );
   });
 

@@ -54,7 +54,13 @@ export function compileArguments(schema: ArgumentsSchema, field: string): CheckA
   }
   return (args) => {
     requireSmall(args);
-    if (validate(structuredClone(args))) return;
+    let fits = false;
+    try {
+      fits = validate(structuredClone(args));
+    } catch {
+      throw new Refusal('args_invalid', 'the arguments are nested too deeply');
+    }
+    if (fits) return;
     const { instancePath = '', params = {}, message = 'do not fit' } = validate.errors?.[0] ?? {};
     const name: unknown = params['additionalProperty'] ?? params['missingProperty'];
     throw refuse(typeof name === 'string' ? name : instancePath.slice(1), message);
@@ -163,10 +169,17 @@ function isHost(text: string): boolean {
 }
 
 function requireSmall(args: Arguments): void {
-  if (JSON.stringify(args).length > ARGUMENTS_CHARS_MAX)
+  let chars = Number.POSITIVE_INFINITY;
+  try {
+    chars = JSON.stringify(args).length;
+  } catch {
+    // Nested deeper than the stack.
+  }
+  if (chars > ARGUMENTS_CHARS_MAX) {
     throw new Refusal('args_invalid', `the arguments have more than ${ARGUMENTS_CHARS_MAX} characters`, {
       limit: ARGUMENTS_CHARS_MAX,
     });
+  }
 }
 
 function isList(schema: ArgumentsSchema): schema is readonly ArgumentSpec[] {

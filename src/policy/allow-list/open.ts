@@ -2,6 +2,7 @@
  * What an agent believes of an allow-list (contract agents §5): enough good signatures of keys that its own configuration
  * trusts, its own tenant, no older list than it has seen, and not past its end. Everything else is refused.
  */
+import { canonicalJson } from '../../model/canonical.ts';
 import { ReeveError } from '../../model/errors.ts';
 import type { PublicKey } from '../keys.ts';
 import { AllowList } from './allow-list.ts';
@@ -120,9 +121,12 @@ function read<Document>(
   }
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-    return check(JSON.parse(text));
+    const value: unknown = JSON.parse(text);
+    // What no signature can be over: half a character, or nesting without end.
+    canonicalJson(value);
+    return check(value);
   } catch (cause) {
-    const why = cause instanceof ReeveError ? cause.message : 'no JSON in UTF-8';
+    const why = cause instanceof ReeveError ? cause.message : 'no JSON in UTF-8 that could be signed';
     throw new Refusal('bad_signature', `${what} is none: ${why}`, {}, { cause });
   }
 }

@@ -1,3 +1,4 @@
+import { ReeveError } from '../../model/errors.ts';
 import type { Json } from '../../model/json.ts';
 import { Redactor } from './redactor.ts';
 import { SecretValues } from './secret-values.ts';
@@ -15,6 +16,7 @@ export interface RedactionRules {
 
 /** Bytes that a part of a path may have. */
 const NAME_BYTES_MAX = 255;
+const DEPTH_MAX = 200;
 const MARK = /\[REDACTED:[A-Z0-9_]+\]/g;
 
 /**
@@ -54,9 +56,12 @@ export class Redaction {
     return kept.equals(bytes) ? text : kept.toString();
   }
 
-  /** Of a document: names, texts, and what is secret by its name, so that it stays a document. */
+  /**
+   * Of a document: names, texts, and what is secret by its name, so that it stays a document.
+   * @throws ReeveError E_INVALID_INPUT_SCHEMA {limit}: it is nested deeper than 200.
+   */
   json(value: Json): Json {
-    return this.#member('', value);
+    return this.#member('', value, 0);
   }
 
   /** Names of files, part by part and then as one, since a value may hold a slash. A part has at most 255 bytes. */
@@ -75,7 +80,12 @@ export class Redaction {
     });
   }
 
-  #member(name: string, value: Json): Json {
+  #member(name: string, value: Json, depth: number): Json {
+    if (depth > DEPTH_MAX) {
+      throw new ReeveError('E_INVALID_INPUT_SCHEMA', `the document is nested deeper than ${DEPTH_MAX}`, {
+        limit: DEPTH_MAX,
+      });
+    }
     if (typeof value === 'string') return this.#named(name, value);
     if (typeof value === 'number') {
       const text = `${JSON.stringify(name)}:${value}`;
@@ -83,9 +93,9 @@ export class Redaction {
       return kept === text ? value : (kept.match(MARK)?.at(-1) ?? null);
     }
     if (typeof value !== 'object' || value === null) return value;
-    if (isList(value)) return value.map((item) => this.#member(name, item));
+    if (isList(value)) return value.map((item) => this.#member(name, item, depth + 1));
     return Object.fromEntries(
-      Object.entries(value).map(([key, item]) => [this.text(key), this.#member(key, item)]),
+      Object.entries(value).map(([key, item]) => [this.text(key), this.#member(key, item, depth + 1)]),
     );
   }
 

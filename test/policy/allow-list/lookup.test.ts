@@ -144,6 +144,7 @@ describe('arguments', () => {
     ['would be a flag', { dir: '--apply' }],
     ['is no text', { dir: ['/x'] }],
     ['is no text but an object', { dir: {} }],
+    ['is nested without end', { dir: JSON.parse(`${'['.repeat(99_999)}${']'.repeat(99_999)}`) as unknown }],
     ['is a number for a path', { dir: 1 }],
     ['holds a NUL', { dir: '/x\0' }],
     ['is empty', { dir: '' }],

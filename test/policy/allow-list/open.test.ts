@@ -79,6 +79,16 @@ describe('an allow-list is refused (J16)', () => {
     ['it is no JSON', Buffer.from('{')],
     ['it is no UTF-8', Buffer.from([0x22, 0xff, 0x22])],
     ['it is empty', Buffer.alloc(0)],
+    ['it holds half a character', Buffer.from(SIGNED.toString().replace('backup_', String.raw`\ud800`))],
+    [
+      'it is nested without end',
+      Buffer.from(
+        SIGNED.toString().replace(
+          '"kind"',
+          `"args_schema":{"a":${'['.repeat(99_999)}${']'.repeat(99_999)}},"kind"`,
+        ),
+      ),
+    ],
     ['it is far too long', Buffer.alloc(9 * 1024 * 1024, ' ')],
   ])('bad_signature: %s', (_, bytes) => {
     expect(reasonOf(() => openAllowList(bytes, TRUST))).toBe('bad_signature');
