@@ -278,54 +278,9 @@ describe('what is clean comes out as it went in (J20)', () => {
   });
 
   test('what is passed over as clean holds no form of a secret', () => {
-    const part = fc.constantFrom(
-      ...[
-        'AKIA',
-        'sk-',
-        'sk_live_',
-        'eyJ',
-        '.',
-        '://',
-        ':',
-        '@',
-        'a',
-        'A1',
-        '0123456789abcdefghij',
-        '/',
-        ' ',
-        '"',
-        "'",
-      ],
-      ...[
-        'password',
-        'SecretAccessKey',
-        'secret_',
-        'token',
-        'apiKey',
-        'Authorization',
-        'Bearer',
-        'BEARER ',
-        'Basic ',
-      ],
-      ...[
-        '=',
-        '=>',
-        ': ',
-        String.raw`\"`,
-        '\t',
-        '\n',
-        '\r',
-        '$',
-        '<',
-        '>',
-        '***',
-        'none',
-        '-',
-        '_',
-        'ABCDEFGHIJKLMNOP',
-        'xoxb-',
-      ],
-    );
+    const words = `AKIA sk- sk_live_ eyJ . :// : @ a A1 0123456789abcdefghij / " ' password SecretAccessKey secret_ token apiKey
+      Authorization Bearer BEARER Basic = => \\" $ < > *** none - _ ABCDEFGHIJKLMNOP xoxb-`;
+    const part = fc.constantFrom(...words.split(/\s+/), ' ', '\t', '\r', '\n');
     fc.assert(
       fc.property(fc.array(part, { maxLength: 14 }), (parts) => {
         const text = parts.join('');

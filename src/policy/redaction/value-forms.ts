@@ -12,7 +12,7 @@ export interface ValueForm {
 }
 
 /** Shorter values, and shorter lines of values, are not looked for: everything would match. */
-export const VALUE_CHARS_MIN = 6;
+const VALUE_CHARS_MIN = 6;
 /** `-----BEGIN … KEY-----` of a value must stay readable in others: it is how their private keys are found. */
 const PEM_MARK = /^-----(?:BEGIN|END) /;
 
