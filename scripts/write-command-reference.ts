@@ -46,7 +46,7 @@ function section({ path, intent, args, rest, flags, examples }: CommandSpec): st
     name,
     ...args.map(argumentText),
     ...(Object.keys(flags).length > 0 ? ['[flags]'] : []),
-    ...(rest === undefined ? [] : [`-- ${rest.name}...`]),
+    ...(rest === undefined ? [] : [rest.optional === true ? `[-- ${rest.name}...]` : `-- ${rest.name}...`]),
   ].join(' ');
   const rows = [
     ...args.map((arg) => [argumentText(arg), arg.help]),

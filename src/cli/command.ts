@@ -1,5 +1,5 @@
 /** A command is data: help, parsing, completion and `--explain` derive from it; only `run` does something. */
-import type { ReeveError } from '../model/errors.ts';
+import type { ErrorCode, ReeveError } from '../model/errors.ts';
 import type { Jobs } from '../doors/jobs/jobs.ts';
 import type { PostgresAddress } from '../store/store-address.ts';
 import type { Meter } from '../telemetry/meter.ts';
@@ -56,6 +56,14 @@ export interface ArgumentSpec {
   readonly help: string;
 }
 
+export interface RestSpec {
+  readonly name: string;
+  readonly help: string;
+  readonly optional?: true;
+  /** `--json` is not taken out of it. */
+  readonly asIs?: true;
+}
+
 export interface CommandSpec {
   /** One or two words: `['checkpoint', 'list']`. */
   readonly path: readonly string[];
@@ -65,7 +73,9 @@ export interface CommandSpec {
   readonly intent: string;
   readonly args: readonly ArgumentSpec[];
   /** Takes everything after `--`, as it is. */
-  readonly rest?: { readonly name: string; readonly help: string };
+  readonly rest?: RestSpec;
+  /** What wrong arguments are called, where a contract gives them an exit code of their own; default E_INVALID_INPUT_SCHEMA. */
+  readonly usageError?: ErrorCode;
   readonly flags: Readonly<Record<string, FlagSpec>>;
   /** Full command lines, without the program's name. */
   readonly examples: readonly string[];

@@ -37,7 +37,7 @@ export function commandText(program: string, command: CommandSpec): string {
     ...path,
     ...args.map(argumentText),
     ...(Object.keys(flags).length > 0 ? ['[flags]'] : []),
-    ...(rest === undefined ? [] : [`-- ${rest.name}...`]),
+    ...(rest === undefined ? [] : [rest.optional === true ? `[-- ${rest.name}...]` : `-- ${rest.name}...`]),
   ].join(' ');
   const rows: [string, string][] = [
     ...args.map(({ name, help }): [string, string] => [`<${name}>`, help]),

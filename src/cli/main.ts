@@ -9,6 +9,9 @@ import { errorText, jsonText } from './output.ts';
 import { findCommand, parseInput, takeGlobals } from './parse.ts';
 import { programVersion } from './version.ts';
 
+/** Commands that take what follows `--` as it is. */
+const AS_IS = new Set(COMMANDS.flatMap(({ path, rest }) => (rest?.asIs === true ? [path[0] ?? ''] : [])));
+
 /** @returns the exit code, from the error table. */
 export async function main(argv: readonly string[], program: Program): Promise<number> {
   const json = argv.includes('--json');
@@ -28,7 +31,7 @@ export async function main(argv: readonly string[], program: Program): Promise<n
 }
 
 async function dispatch(argv: readonly string[], program: Program): Promise<number> {
-  const { globals, words } = takeGlobals(argv);
+  const { globals, words } = takeGlobals(argv, AS_IS);
   const [first] = words;
   const isHelp = first === 'help' || first === '--help' || first === '-h';
   if (isHelp && !globals.explain) {

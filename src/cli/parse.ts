@@ -10,8 +10,12 @@ export interface GlobalFlags {
 /**
  * Takes the global flags out of the words, wherever they stand (contract wrkr §b). After `--`, `--explain` and `--store`
  * belong to the child; `--json` is still ours there, unless it also stood before: then the child gets it.
+ * @param asIs commands that leave all that follows `--` to the child.
  */
-export function takeGlobals(words: readonly string[]): { globals: GlobalFlags; words: readonly string[] } {
+export function takeGlobals(
+  words: readonly string[],
+  asIs: ReadonlySet<string> = new Set(),
+): { globals: GlobalFlags; words: readonly string[] } {
   const split = words.indexOf('--');
   const ours = split < 0 ? words : words.slice(0, split);
   const child = split < 0 ? [] : words.slice(split);
@@ -30,7 +34,8 @@ export function takeGlobals(words: readonly string[]): { globals: GlobalFlags; w
     } else if (word.startsWith('--store=')) store = word.slice('--store='.length);
     else rest.push(word);
   }
-  const childJson = child.includes('--json') && !json;
+  const isAsIs = asIs.has(rest[0] ?? '');
+  const childJson = child.includes('--json') && !json && !isAsIs;
   const childWords = childJson ? child.filter((word) => word !== '--json') : child;
   return {
     globals: { json: json || childJson, explain, ...(store === undefined ? {} : { store }) },
@@ -68,7 +73,17 @@ export function findCommand(
   });
 }
 
+/** @throws ReeveError E_INVALID_INPUT_SCHEMA, or what the command calls it */
 export function parseInput(command: CommandSpec, words: readonly string[]): CommandInput {
+  try {
+    return parse(command, words);
+  } catch (error) {
+    if (command.usageError === undefined || !(error instanceof ReeveError)) throw error;
+    throw new ReeveError(command.usageError, error.message, error.details);
+  }
+}
+
+function parse(command: CommandSpec, words: readonly string[]): CommandInput {
   const values = new Map<string, string[]>();
   const args: string[] = [];
   let rest: readonly string[] = [];
@@ -147,7 +162,7 @@ function checkArity(
   }
   if (command.rest === undefined && hasRest)
     throw usage(`${name} takes nothing after --`, { argument: '--' });
-  if (command.rest !== undefined && rest.length === 0)
+  if (command.rest !== undefined && command.rest.optional !== true && rest.length === 0)
     throw usage(`${name} needs ${command.rest.name} after --`, { argument: command.rest.name });
 }
 

@@ -23,6 +23,12 @@ export const ERRORS = {
     retry: false,
     hint: 'Correct the named field or argument and run the command again.',
   },
+  E_USAGE: {
+    status: 400,
+    exit: 2,
+    retry: false,
+    hint: 'Correct the named argument and run the command again; --help shows what it takes.',
+  },
   E_UNSAFE_OPERATION: {
     status: 400,
     exit: 8,

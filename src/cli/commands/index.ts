@@ -7,6 +7,7 @@ import { CONTROL_PLANE_COMMANDS } from './table/control-plane.ts';
 import { DECISION_COMMANDS } from './table/decisions.ts';
 import { EVIDENCE_COMMANDS } from './table/evidence.ts';
 import { JOB_COMMANDS } from './table/jobs.ts';
+import { OPERATIONAL_COMMANDS } from './table/operational.ts';
 import { PROGRAM_COMMANDS } from './table/program.ts';
 import { RUN_COMMANDS } from './table/runs.ts';
 import { SERVE_COMMANDS } from './table/serve.ts';
@@ -26,6 +27,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   ...ARP_COMMANDS,
   ...RUN_COMMANDS,
   ...CONTROL_PLANE_COMMANDS,
+  ...OPERATIONAL_COMMANDS,
   ...STORE_COMMANDS,
   ...COPY_COMMANDS,
   ...PROGRAM_COMMANDS,

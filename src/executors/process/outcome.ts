@@ -1,16 +1,12 @@
 /** How an attempt is judged once its command has ended. Pure. */
 import type { RuntimeError, RuntimeOutcome } from '../../engine/executor.ts';
+import type { Ended } from './command.ts';
 import type { CancelReason } from './protocol.ts';
 import type { UsageReport } from './usage-source.ts';
 import type { FileReport } from './usage-report.ts';
 
 /** `problem`: the usage source cannot go on. `interrupted`: the supervisor was told to end by a signal. */
 export type StopCause = CancelReason | 'timed_out' | 'problem' | 'interrupted';
-
-export type Ended =
-  | { readonly kind: 'exited'; readonly code: number | null; readonly signal: string | null }
-  /** The command could not be started; `exitCode` as a shell would say it: 127 not found, 126 not executable. */
-  | { readonly kind: 'not_run'; readonly exitCode?: number; readonly message: string };
 
 export interface Verdict {
   readonly outcome: RuntimeOutcome;

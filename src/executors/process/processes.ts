@@ -57,6 +57,8 @@ export function isAlive(identity: ProcessIdentity): boolean {
 export interface CommandTrace {
   /** See `markOf`. */
   readonly mark: string;
+  /** The variable that holds it; default `MARKER`. */
+  readonly marker?: string;
   /** The command's first process, leader of its session and group; undefined if it was never learned. */
   readonly leader?: ProcessIdentity;
   /**
@@ -139,7 +141,7 @@ function isMarked(entry: ProcessEntry, trace: CommandTrace): boolean {
   if (!LINUX || (trace.leader !== undefined && Number(entry.startTime) < Number(trace.leader.startTime)))
     return false;
   const environment = readText(`/proc/${entry.pid}/environ`);
-  return environment !== undefined && `\0${environment}\0`.includes(`\0${MARKER}=${trace.mark}\0`);
+  return environment !== undefined && `\0${environment}\0`.includes(`\0${trace.marker ?? MARKER}=${trace.mark}\0`);
 }
 
 function listProc(): ProcessEntry[] {

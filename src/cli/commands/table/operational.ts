@@ -1,0 +1,35 @@
+/** Operational runs: one command, its artifacts, its exit code. */
+import type { CommandSpec } from '../../command.ts';
+
+export const OPERATIONAL_COMMANDS: readonly CommandSpec[] = [
+  {
+    path: ['run'],
+    summary: 'Run one command and keep its artifacts',
+    intent: 'runs a command or skill, keeps output, log and summary in a directory, and ends with its exit code',
+    args: [],
+    rest: { name: 'command', help: 'Program and arguments, as they are', optional: true, asIs: true },
+    usageError: 'E_USAGE',
+    flags: {
+      action: { kind: 'text', value: 'name', help: 'What is being done; names the log' },
+      command: { kind: 'text', value: 'text', help: 'Command for /bin/sh -c' },
+      skill: { kind: 'text', value: 'name@version', help: 'Skill to run, of DATA_DIR/skills' },
+      arg: { kind: 'text', repeated: true, value: 'key=value', help: 'Argument of the skill' },
+      'run-id': { kind: 'text', value: 'id', help: 'Id of the run; it must be new (default run-<time>-<6 hex>)' },
+      timeout: { kind: 'count', help: 'Seconds until the command is stopped (1 to 86400; default: none)' },
+      'max-output': { kind: 'count', help: 'Bytes of output that are kept (default 67108864)' },
+      'runs-dir': { kind: 'text', value: 'dir', help: 'Where runs are kept (default RUNS_DIR, ./runs)' },
+      'env-ref': {
+        kind: 'text',
+        repeated: true,
+        value: 'name',
+        help: 'Variable that the command gets; its value is masked',
+      },
+    },
+    examples: [
+      "run --action health --command 'curl -fsS localhost:8080/health'",
+      'run --action backup --timeout 600 --env-ref BACKUP_TOKEN -- ./backup.sh --full',
+      'run --action disks --skill resource_invariants@1.0.0 --arg path=/var',
+    ],
+    load: async () => (await import('../run.ts')).run,
+  },
+];
