@@ -14,7 +14,8 @@ const AS_IS = new Set(COMMANDS.flatMap(({ path, rest }) => (rest?.asIs === true 
 
 /** @returns the exit code, from the error table. */
 export async function main(argv: readonly string[], program: Program): Promise<number> {
-  const json = argv.includes('--json');
+  const isAsIs = AS_IS.has(argv.find((word) => !word.startsWith('-')) ?? '') && argv.includes('--');
+  const json = (isAsIs ? argv.slice(0, argv.indexOf('--')) : argv).includes('--json');
   process.stderr.on('error', ignoreError);
   process.stdout.once('error', (error: NodeJS.ErrnoException) => {
     process.stdout.on('error', ignoreError);

@@ -167,6 +167,12 @@ export const ERRORS = {
     retry: false,
     hint: 'Somebody ended the run before it was done; start another one if it is still wanted.',
   },
+  E_RUN_NOT_KEPT: {
+    status: 500,
+    exit: 125,
+    retry: true,
+    hint: 'Make room, or name another place with --runs-dir; what the command did is done, and its files may be incomplete.',
+  },
   E_SERVER_STOPPING: {
     status: 503,
     exit: 1,

@@ -141,7 +141,9 @@ function isMarked(entry: ProcessEntry, trace: CommandTrace): boolean {
   if (!LINUX || (trace.leader !== undefined && Number(entry.startTime) < Number(trace.leader.startTime)))
     return false;
   const environment = readText(`/proc/${entry.pid}/environ`);
-  return environment !== undefined && `\0${environment}\0`.includes(`\0${trace.marker ?? MARKER}=${trace.mark}\0`);
+  return (
+    environment !== undefined && `\0${environment}\0`.includes(`\0${trace.marker ?? MARKER}=${trace.mark}\0`)
+  );
 }
 
 function listProc(): ProcessEntry[] {

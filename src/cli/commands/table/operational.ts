@@ -5,7 +5,8 @@ export const OPERATIONAL_COMMANDS: readonly CommandSpec[] = [
   {
     path: ['run'],
     summary: 'Run one command and keep its artifacts',
-    intent: 'runs a command or skill, keeps output, log and summary in a directory, and ends with its exit code',
+    intent:
+      'runs a command or skill, keeps output, log and summary in a directory, and ends with its exit code',
     args: [],
     rest: { name: 'command', help: 'Program and arguments, as they are', optional: true, asIs: true },
     usageError: 'E_USAGE',
@@ -14,7 +15,11 @@ export const OPERATIONAL_COMMANDS: readonly CommandSpec[] = [
       command: { kind: 'text', value: 'text', help: 'Command for /bin/sh -c' },
       skill: { kind: 'text', value: 'name@version', help: 'Skill to run, of DATA_DIR/skills' },
       arg: { kind: 'text', repeated: true, value: 'key=value', help: 'Argument of the skill' },
-      'run-id': { kind: 'text', value: 'id', help: 'Id of the run; it must be new (default run-<time>-<6 hex>)' },
+      'run-id': {
+        kind: 'text',
+        value: 'id',
+        help: 'Id of the run; it must be new (default run-<time>-<6 hex>)',
+      },
       timeout: { kind: 'count', help: 'Seconds until the command is stopped (1 to 86400; default: none)' },
       'max-output': { kind: 'count', help: 'Bytes of output that are kept (default 67108864)' },
       'runs-dir': { kind: 'text', value: 'dir', help: 'Where runs are kept (default RUNS_DIR, ./runs)' },

@@ -57,12 +57,7 @@ export interface RunMeta {
 
 /** What the runner itself shows before the command begins, and what a log begins with. */
 export function headLines(runId: string, action: string, startedAt: string): readonly string[] {
-  return [
-    'PHASE: STARTING_EXECUTION',
-    `Run ID: ${runId}`,
-    `Action: ${action}`,
-    `Timestamp: ${startedAt}`,
-  ];
+  return ['PHASE: STARTING_EXECUTION', `Run ID: ${runId}`, `Action: ${action}`, `Timestamp: ${startedAt}`];
 }
 
 export const COMPLETED = 'PHASE: COMPLETED';
@@ -172,10 +167,7 @@ export function metaOf(run: RunNames, parts: MetaParts): RunMeta {
     attempt,
     ...(agentId === undefined ? {} : { agent_id: agentId }),
     ...(protection === undefined ? {} : { protection }),
-    files: [
-      { path: 'artifacts/output.raw', size: output.bytes, sha256: output.sha256 },
-      ...parts.files,
-    ],
+    files: [{ path: 'artifacts/output.raw', size: output.bytes, sha256: output.sha256 }, ...parts.files],
     ...(skipped.length === 0 ? {} : { skipped }),
   };
 }

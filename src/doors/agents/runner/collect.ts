@@ -70,7 +70,9 @@ function visible(name: string): string {
 async function list(root: string): Promise<{ name: string; isFile: boolean }[]> {
   const found: { name: string; isFile: boolean }[] = [];
   const walk = async (below: string, depth: number): Promise<void> => {
-    for (const entry of await readdir(join(root, below), { withFileTypes: true })) {
+    const entries = await readdir(join(root, below), { withFileTypes: true }).catch(() => undefined);
+    if (entries === undefined) found.push({ name: below, isFile: false });
+    for (const entry of entries ?? []) {
       const name = below === '' ? entry.name : `${below}/${entry.name}`;
       if (entry.isDirectory() && depth < DEPTH_MAX) await walk(name, depth + 1);
       else found.push({ name, isFile: entry.isFile() });
@@ -89,7 +91,9 @@ async function copyRedacted(
   redaction: RunRedaction,
 ): Promise<{ size: number; sha256: string } | string> {
   // A process that could not be killed may have put a link or a FIFO in its place meanwhile.
-  const source = await open(from, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+  const source = await open(from, flags).catch((error: NodeJS.ErrnoException) => error);
+  if (source instanceof Error) return `cannot be read (${source.code})`;
   try {
     const stat = await source.stat();
     if (!stat.isFile()) return 'is no regular file';

@@ -19,9 +19,10 @@ const MODE = 0o640;
 /** Who is at work, for whoever finds the directory after a crash. */
 export interface RunningMark {
   readonly runner: ProcessIdentity;
-  /** The private directory of the run, and what its processes are marked with. */
+  /** The private directory of the run. */
   readonly scratch: string;
-  readonly mark: string;
+  /** What its processes are marked with. */
+  readonly artifacts: string;
   readonly leader?: ProcessIdentity;
 }
 

@@ -2,16 +2,13 @@
  * One operational run (contract agents §3): a command is carried out, and whatever happens to it, its directory holds
  * output, log, meta and summary afterwards. Nothing is written before it has been redacted.
  */
-import { mkdir, mkdtemp, realpath, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { outputError } from '../../../evidence/output-file.ts';
-import { sha256 } from '../../../evidence/hash.ts';
 import { Command } from '../../../executors/process/command.ts';
-import { environmentFor } from '../../../executors/process/input.ts';
 import { openJoinedPipe } from '../../../executors/process/output-pipes.ts';
-import { canonicalJson } from '../../../model/canonical.ts';
 import { ReeveError } from '../../../model/errors.ts';
+import type { RefusalReason } from '../../../policy/allow-list/refusal.ts';
+import { digestOfBytes, digestOfCommand } from '../../../policy/allow-list/sign.ts';
 import { actionProblem, idProblem, timestamp } from '../ids.ts';
 import { COMPLETED, entryOf, headLines, metaOf, summaryOf } from './artifacts.ts';
 import { CapturedOutput } from './captured-output.ts';
@@ -19,16 +16,15 @@ import type { Collected } from './collect.ts';
 import { collectArtifacts } from './collect.ts';
 import type { End } from './end.ts';
 import { EXIT_REFUSED, failure, judge, type StopSignal, stopSignalOf } from './end.ts';
+import { ARTIFACTS_VARIABLE, runEnvironment } from './environment.ts';
 import { RunRedaction } from './redaction.ts';
 import { documentText, RunFolder } from './run-folder.ts';
-import type { Protection } from './sandbox.ts';
+import { makeSandbox, type Protection, type Sandbox } from './sandbox.ts';
+import { makeScratch, removeScratch, type Scratch } from './scratch.ts';
 import type { OnPhase, OperationalRun, RunOutcome } from './types.ts';
 
 export type { Outcome } from './end.ts';
 export type { OnPhase, OperationalRun, RunOutcome, SkillName } from './types.ts';
-
-/** The variable by which the processes of a run are known. */
-export const ARTIFACTS_VARIABLE = 'JARVAS_ARTIFACTS_DIR';
 
 /**
  * Carries out a run. Ends well also when the command does not.
@@ -42,9 +38,23 @@ export async function runOperational(run: OperationalRun, onPhase?: OnPhase): Pr
 }
 
 /** Leaves the same files, and executes nothing (contract §5). @throws as `runOperational` */
-export async function refuse(run: OperationalRun, reason: string, onPhase?: OnPhase): Promise<RunOutcome> {
+export async function refuse(
+  run: OperationalRun,
+  reason: RefusalReason,
+  onPhase?: OnPhase,
+): Promise<RunOutcome> {
   const running = await Running.begin(run, onPhase);
   return running.finish({ exitCode: EXIT_REFUSED, outcome: 'refused', reason });
+}
+
+/** The same for a run that cannot begin: exit code 125. @throws as `runOperational` */
+export async function failBeforehand(
+  run: OperationalRun,
+  reason: string,
+  onPhase?: OnPhase,
+): Promise<RunOutcome> {
+  const running = await Running.begin(run, onPhase);
+  return running.finish(failure(new Error(reason)));
 }
 
 class Running {
@@ -58,6 +68,7 @@ class Running {
   #argv: readonly string[] | undefined;
   #collected: Collected = { files: [], skipped: [] };
   #protection: Protection | undefined;
+  #marking: Promise<void> = Promise.resolve();
 
   static async begin(run: OperationalRun, onPhase: OnPhase = () => undefined): Promise<Running> {
     refuseName('run_id', run.runId, idProblem(run.runId));
@@ -94,64 +105,64 @@ class Running {
 
   /** @returns how the command ended; what goes wrong here is a failure of the runner, and an end too. */
   async execute(): Promise<End> {
-    let scratch: string | undefined;
+    let scratch: Scratch | undefined;
     try {
-      scratch = await realpath(await mkdtemp(join(tmpdir(), 'reeve-run-')));
-      return await this.#inScratch(scratch);
+      scratch = await makeScratch();
+      return await this.#executeIn(scratch);
     } catch (error) {
       return failure(error);
     } finally {
-      if (scratch !== undefined) await rm(scratch, { recursive: true, force: true, maxRetries: 3 });
+      if (scratch !== undefined) await removeScratch(scratch.root);
     }
   }
 
-  async #inScratch(scratch: string): Promise<End> {
+  async #executeIn(scratch: Scratch): Promise<End> {
     const run = this.#run;
-    const [artifacts = '', work = '', program = ''] = ['artifacts', 'work', 'program'].map((name) =>
-      join(scratch, name),
-    );
-    await mkdir(artifacts, { mode: 0o700 });
-    if (run.cwd === undefined) await mkdir(work, { mode: 0o700 });
-    this.#argv = await argvOf(run.argv, program);
+    const { artifacts } = scratch;
+    const cwd = run.cwd ?? scratch.work;
+    this.#argv = await argvOf(run.argv, scratch.program);
+    const sandbox = await this.#sandboxFor(scratch, cwd);
+    if (sandbox !== undefined && run.sandbox?.required === true && sandbox.protection.missing.length > 0)
+      return { exitCode: EXIT_REFUSED, outcome: 'refused', reason: 'privileged' };
     const command = new Command<StopSignal>();
-    const mark = { runner: command.self, scratch, mark: artifacts };
+    const mark = { runner: command.self, scratch: scratch.root, artifacts };
     await this.#folder.markRunning(mark);
     const stop = (): void => command.stop(stopSignalOf(run.signal.reason));
     run.signal.addEventListener('abort', stop, { once: true });
     if (run.signal.aborted) stop();
     try {
       const ended = await command.run({
-        argv: this.#argv,
-        cwd: run.cwd ?? work,
-        env: this.#environment(artifacts),
+        argv: [...(sandbox?.prefix ?? []), ...this.#argv],
+        cwd,
+        env: runEnvironment(run, artifacts),
         marker: ARTIFACTS_VARIABLE,
         pipes: openJoinedPipe,
         readers: [this.#output],
         ...(run.timeoutMs === undefined ? {} : { timeoutMs: run.timeoutMs }),
-        onStart: (leader) => void this.#folder.markRunning({ ...mark, leader }).catch(() => undefined),
+        onStart: (leader) => {
+          this.#marking = this.#folder.markRunning({ ...mark, leader }).catch(() => undefined);
+        },
       });
-      this.#collected = await collectArtifacts(
-        artifacts,
-        this.#folder.directory,
-        run.maxOutputBytes,
-        this.#redaction,
-      );
+      await this.#marking;
+      const { directory } = this.#folder;
+      this.#collected = await collectArtifacts(artifacts, directory, run.maxOutputBytes, this.#redaction);
       return judge(ended, command.stopped);
     } finally {
       run.signal.removeEventListener('abort', stop);
     }
   }
 
-  #environment(artifacts: string): Record<string, string> {
-    const { runId, action, env, envRefs, secretArgs = {} } = this.#run;
-    const secrets = Object.entries(secretArgs).map(([name, value]) => [argVariable(name), value]);
-    const set = { ...envRefs, ...(Object.fromEntries(secrets) as Record<string, string>) };
-    return environmentFor(
-      {
-        set: { ...set, JARVAS_RUN_ID: runId, JARVAS_ACTION: action, [ARTIFACTS_VARIABLE]: artifacts },
-      },
-      env,
-    );
+  async #sandboxFor(scratch: Scratch, cwd: string): Promise<Sandbox | undefined> {
+    const { sandbox: wish, env } = this.#run;
+    if (wish === undefined) return undefined;
+    const places = {
+      writable: [cwd, scratch.artifacts],
+      closed: scratch.root,
+      path: env['PATH'] ?? '',
+    } as const;
+    const sandbox = await makeSandbox(wish, places);
+    this.#protection = sandbox.protection;
+    return sandbox;
   }
 
   /** Writes what is left to write, the summary last. */
@@ -203,9 +214,7 @@ class Running {
 
 async function argvOf(argv: OperationalRun['argv'], program: string): Promise<readonly string[]> {
   if (typeof argv === 'string') return ['/bin/sh', '-c', argv];
-  if (typeof argv !== 'function') return argv;
-  await mkdir(program, { mode: 0o700 });
-  return argv(program);
+  return typeof argv === 'function' ? argv(program) : argv;
 }
 
 function refuseName(field: string, value: string, problem: string | undefined): void {
@@ -213,14 +222,15 @@ function refuseName(field: string, value: string, problem: string | undefined): 
     throw new ReeveError('E_USAGE', `${field} ${JSON.stringify(value)} ${problem}`, { field, value });
 }
 
-/** `JARVAS_ARG_<NAME>`: where a skill finds the value of a secret argument. */
-export function argVariable(name: string): string {
-  return `JARVAS_ARG_${name.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_')}`;
-}
-
 /** Over exactly what stands in an allow-list (contract agents §5). */
 export function commandDigest({ argv, skill }: Pick<OperationalRun, 'argv' | 'skill'>): string {
   if (skill !== undefined) return skill.digest;
-  if (typeof argv === 'function') throw new TypeError('a run whose program is made needs the digest of its skill');
-  return `sha256:${sha256(typeof argv === 'string' ? argv : canonicalJson(argv))}`;
+  if (typeof argv === 'function')
+    throw new TypeError('a run whose program is made needs the digest of its skill');
+  try {
+    return digestOfCommand(argv);
+  } catch {
+    // No allow-list can hold it, so it runs only where nothing is verified.
+    return digestOfBytes(Buffer.from(typeof argv === 'string' ? argv : JSON.stringify(argv)));
+  }
 }
