@@ -11,7 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { test as base, vi } from 'vitest';
 
-export type Program = 'wrkr' | 'reeve';
+export type Program = 'wrkr' | 'reeve' | 'jarvas_lite_run';
 /** Parsed JSON that a program printed; tests look into it with matchers. */
 // oxlint-disable-next-line typescript/no-explicit-any
 export type Any = any;
@@ -199,7 +199,9 @@ export class Home {
   processes(): { pid: number; command: string }[] {
     if (process.platform !== 'linux') return [];
     const all = readdirSync('/proc').flatMap((name) => (/^\d+$/.test(name) ? (look(name) ?? []) : []));
-    const marked = all.filter(({ environ }) => environ.includes(`\0${MARK}=${this.dir}\0`));
+    // Commands of operational runs keep HOME and lose the mark.
+    const marks = [`\0${MARK}=${this.dir}\0`, `\0HOME=${this.dir}\0`];
+    const marked = all.filter(({ environ }) => marks.some((mark) => environ.includes(mark)));
     // Supervisors have an environment of their own: they are the parents of commands and the children of workers.
     const pids = new Set(marked.flatMap(({ pid, ppid }) => [pid, ppid]));
     return all.filter((entry) => {
