@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { StreamReader } from '../../../executors/process/command.ts';
 
-interface ByteFilter {
+export interface ByteFilter {
   push(chunk: Uint8Array): Buffer;
   end(): Buffer;
 }
