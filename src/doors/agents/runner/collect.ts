@@ -8,8 +8,8 @@ import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { compareBytes, nameProblem } from '../../../evidence/entry-names.ts';
 import { writeFileAtomically } from '../../../evidence/output-file.ts';
+import type { Redaction } from '../../../policy/redaction/redaction.ts';
 import type { RunFileEntry } from './artifacts.ts';
-import type { RunRedaction } from './redaction.ts';
 
 const FILES_MAX = 1_000;
 const DEPTH_MAX = 16;
@@ -28,14 +28,14 @@ export async function collectArtifacts(
   from: string,
   to: string,
   bytesMax: number,
-  redaction: RunRedaction,
+  redaction: Redaction,
 ): Promise<Collected> {
   const files: RunFileEntry[] = [];
   const skipped: { path: string; reason: string }[] = [];
   const taken = new Set<string>(OURS);
   let room = bytesMax;
   for (const { name, isFile } of await list(from)) {
-    const kept = redaction.text(name);
+    const kept = redaction.path(name);
     const problem = isFile ? nameReason(kept, taken, files.length) : 'is no regular file';
     if (problem !== undefined) {
       skipped.push({ path: visible(kept), reason: problem });
@@ -88,7 +88,7 @@ async function copyRedacted(
   from: string,
   to: string,
   room: number,
-  redaction: RunRedaction,
+  redaction: Redaction,
 ): Promise<{ size: number; sha256: string } | string> {
   // A process that could not be killed may have put a link or a FIFO in its place meanwhile.
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;

@@ -9,6 +9,7 @@ import { openJoinedPipe } from '../../../executors/process/output-pipes.ts';
 import { ReeveError } from '../../../model/errors.ts';
 import type { RefusalReason } from '../../../policy/allow-list/refusal.ts';
 import { digestOfBytes, digestOfCommand } from '../../../policy/allow-list/sign.ts';
+import { Redaction } from '../../../policy/redaction/redaction.ts';
 import { actionProblem, idProblem, timestamp } from '../ids.ts';
 import { COMPLETED, entryOf, headLines, metaOf, summaryOf } from './artifacts.ts';
 import { CapturedOutput } from './captured-output.ts';
@@ -17,7 +18,6 @@ import { collectArtifacts } from './collect.ts';
 import type { End } from './end.ts';
 import { EXIT_REFUSED, failure, judge, type StopSignal, stopSignalOf } from './end.ts';
 import { ARTIFACTS_VARIABLE, runEnvironment } from './environment.ts';
-import { RunRedaction } from './redaction.ts';
 import { documentText, RunFolder } from './run-folder.ts';
 import { makeSandbox, type Protection, type Sandbox } from './sandbox.ts';
 import { makeScratch, removeScratch, type Scratch } from './scratch.ts';
@@ -62,7 +62,7 @@ class Running {
   readonly #onPhase: OnPhase;
   readonly #folder: RunFolder;
   readonly #output: CapturedOutput;
-  readonly #redaction: RunRedaction;
+  readonly #redaction: Redaction;
   readonly #startedAtMs = Date.now();
   readonly #fromMs = performance.now();
   #argv: readonly string[] | undefined;
@@ -75,8 +75,8 @@ class Running {
     refuseName('action', run.action, actionProblem(run.action));
     const runsDir = resolve(run.runsDir);
     try {
+      const redaction = new Redaction({ ...run.redact, values: secretsOf(run) });
       const folder = await RunFolder.make(runsDir, run.runId, run.action);
-      const redaction = new RunRedaction();
       const output = await CapturedOutput.open(folder.outputPath, redaction.stream(), run.maxOutputBytes);
       return new Running(run, onPhase, folder, output, redaction);
     } catch (error) {
@@ -89,7 +89,7 @@ class Running {
     onPhase: OnPhase,
     folder: RunFolder,
     output: CapturedOutput,
-    redaction: RunRedaction,
+    redaction: Redaction,
   ) {
     this.#run = run;
     this.#onPhase = onPhase;
@@ -182,7 +182,7 @@ class Running {
       const finishedAtMs = Date.now();
       const summary = summaryOf(this.#run, end.exitCode, finishedAtMs);
       const summaryText = documentText(summary);
-      const argv = this.#argv?.map((word) => this.#redaction.text(word));
+      const argv = this.#argv === undefined ? undefined : this.#redaction.argv(this.#argv);
       const meta = metaOf(this.#run, {
         startedAtMs: this.#startedAtMs,
         finishedAtMs,
@@ -210,6 +210,10 @@ class Running {
       throw outputError(error, this.#folder.directory);
     }
   }
+}
+
+function secretsOf({ envRefs, secretArgs = {}, secrets = [] }: OperationalRun): readonly string[] {
+  return [...Object.values(envRefs), ...Object.values(secretArgs), ...secrets];
 }
 
 async function argvOf(argv: OperationalRun['argv'], program: string): Promise<readonly string[]> {

@@ -1,4 +1,5 @@
 /** One operational run, as it is asked for and as it ended (contract agents §3). */
+import type { RedactionRules } from '../../../policy/redaction/redaction.ts';
 import type { RunMeta, RunSummary } from './artifacts.ts';
 import type { Outcome } from './end.ts';
 import type { SandboxWish } from './sandbox.ts';
@@ -27,6 +28,8 @@ export interface OperationalRun {
   readonly secretArgs?: Readonly<Record<string, string>>;
   /** More that must not be kept, such as the tokens of the agent. */
   readonly secrets?: readonly string[];
+  /** A tenant's own patterns and exceptions. */
+  readonly redact?: Pick<RedactionRules, 'patterns' | 'exceptions'>;
   readonly skill?: SkillName;
   /** From 1. */
   readonly attempt?: number;

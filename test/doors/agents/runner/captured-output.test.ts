@@ -7,7 +7,11 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type ByteFilter, type CapturedSummary, CapturedOutput } from '../../../../src/doors/agents/runner/captured-output.ts';
+import {
+  type ByteFilter,
+  type CapturedSummary,
+  CapturedOutput,
+} from '../../../../src/doors/agents/runner/captured-output.ts';
 import { SecretRedactor } from '../../../../src/policy/redaction/secret-redactor.ts';
 
 const AS_IS: ByteFilter = { push: (chunk: Uint8Array) => Buffer.from(chunk), end: () => Buffer.alloc(0) };

@@ -108,6 +108,27 @@ test('J19: secrets in collected files, their names and the arguments shown are m
   expect(meta.redactions).toMatchObject({ PASSWORD: 2, GITHUB_TOKEN: 2 });
 });
 
+test('J19: values of secrets are masked in every form, also cut in two, in binary output and in reasons', async () => {
+  const secret = 'opensesame/öl"1';
+  const node = `const s = process.env.MINE; process.stdout.write('a ' + s.slice(0, 4));
+    setTimeout(() => process.stdout.write(s.slice(4) + ' ' + Buffer.from(s).toString('base64') + ' ' +
+      encodeURIComponent(s) + ' ' + JSON.stringify(s) + String.fromCharCode(0)), 50);
+    require('fs').writeFileSync(process.env.JARVAS_ARTIFACTS_DIR + '/report.json', JSON.stringify({ where: s }));`;
+  const run = asked(['node', '-e', node], { envRefs: { MINE: secret } });
+  const { meta } = await runOperational(run);
+  const mark = '[REDACTED:ENV_SECRET]';
+  expect(read('artifacts/output.raw')).toBe(`a ${mark} ${mark}== ${mark} "${mark}"\0`);
+  expect(read('artifacts/report.json')).toBe(`{"where":"${mark}"}`);
+  expect(meta).toMatchObject({ binary: true, redactions: { ENV_SECRET: 5 } });
+  const lost = asked(['/agent-token-1/none'], { runId: 'lost', secrets: ['agent-token-1'] });
+  const outcome = await runOperational(lost);
+  expect([outcome.reason, outcome.meta.argv]).toEqual([
+    `the program /${mark}/none was not found`,
+    [`/${mark}/none`],
+  ]);
+  expect(readFileSync(join(dir, 'runs/lost/artifacts/meta.json'), 'utf8')).not.toContain('agent-token');
+});
+
 test('a leftover is set aside when nobody is at work, and what is finished stays', async () => {
   const runs = join(dir, 'runs');
   expect(await setAsideLeftover(runs, 'r', 1)).toBe('none');
