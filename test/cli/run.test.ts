@@ -1,8 +1,10 @@
 // Operational runs by the program's old name: what they leave, and how they end (contract agents §3).
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { describe, expect } from 'vitest';
+import type { RunMeta } from '../../src/doors/agents/runner/artifacts.ts';
 import { setAsideLeftover } from '../../src/doors/agents/runner/leftover.ts';
 import { bytesOf, logOf, metaOf, outputOf, runOnce, startRun, summaryOf, tree, TREE } from './operational.ts';
 import { isAlive, test, until } from './rig.ts';
@@ -179,13 +181,43 @@ describe.concurrent('J2: every end leaves all files', () => {
     await running.until('the command', () => existsSync(home.path('on')));
     running.kill('SIGKILL');
     await running.ended;
-    expect(tree(home)).toEqual(['.running.json', 'artifacts/.tmp-output']);
+    expect(tree(home).filter((path) => !path.includes('.tmp-'))).toEqual(['.running.json']);
     const { scratch } = JSON.parse(bytesOf(home, '.running.json').toString()) as { scratch: string };
     expect(await setAsideLeftover(home.path('runs'), 'r', 1)).toBe('set_aside');
     expect(isAlive(Number(await home.read('on')))).toBe(false);
     expect(existsSync(scratch)).toBe(false);
     expect(await readdir(home.path('runs'))).toEqual(['r.attempt-1']);
   });
+});
+
+/** A file system of one megabyte, in a namespace of its own; what it held is copied to `kept`. */
+const SMALL_DISK = [
+  'unshare',
+  '-rm',
+  'sh',
+  '-c',
+  'mkdir runs kept && mount -t tmpfs -o size=1m none runs && { "$@"; code=$?; cp -r runs/. kept; exit $code; }',
+  'sh',
+];
+const canMount = spawnSync('unshare', ['-rm', 'mount', '-t', 'tmpfs', 'none', '/mnt']).status === 0;
+
+test.skipIf(!canMount)('J2: a full disk ends with 125 and files that say so', async ({ home }) => {
+  const { code, stderr } = await runOnce(home, ['--command', 'seq 1000000; touch done'], {
+    under: SMALL_DISK,
+  });
+  expect(code).toBe(125);
+  expect(stderr).toMatch(/output.raw could not be written \(ENOSPC\)/);
+  expect(existsSync(home.path('done'))).toBe(true);
+  const read = (name: string): Buffer => readFileSync(home.path(`kept/r/${name}`));
+  const meta = JSON.parse(read('artifacts/meta.json').toString()) as RunMeta;
+  const output = read('artifacts/output.raw');
+  expect(meta).toMatchObject({ outcome: 'failed', truncated: true, output_bytes: output.length });
+  expect(meta.output_sha256).toBe(createHash('sha256').update(output).digest('hex'));
+  expect(output.toString()).toMatch(/^1\n2\n3\n/);
+  expect(read('logs/step_act.log').toString()).toContain(
+    `[incomplete output: ${output.length} bytes, sha256 `,
+  );
+  expect(JSON.parse(read('artifacts/summary.json').toString())).toMatchObject({ exit_code: 125 });
 });
 
 describe.concurrent('J3, J4: argument errors make no run', () => {
@@ -276,20 +308,10 @@ describe.concurrent('what a command is given', () => {
     await runOnce(home, ['--env-ref', 'SECRET_ONE', '--', 'env'], { env });
     const names = outputOf(home)
       .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => line.split('=')[0]);
-    expect(names.toSorted()).toEqual(
-      [
-        'HOME',
-        'JARVAS_ACTION',
-        'JARVAS_ARTIFACTS_DIR',
-        'JARVAS_RUN_ID',
-        'LANG',
-        'PATH',
-        'SECRET_ONE',
-        'TZ',
-      ].toSorted(),
-    );
+      .flatMap((line) => line.split('=')[0] ?? [])
+      .filter((name) => name !== '');
+    const own = ['JARVAS_ACTION', 'JARVAS_ARTIFACTS_DIR', 'JARVAS_RUN_ID'];
+    expect(new Set(names)).toEqual(new Set([...own, 'HOME', 'LANG', 'PATH', 'SECRET_ONE', 'TZ']));
   });
 
   test('an empty input, a session of its own, the working directory of the caller', async ({ home }) => {
@@ -348,8 +370,10 @@ describe.concurrent('output', () => {
     const total = 1_000_000_000;
     const cap = 1_000_003;
     const running = startRun(home, [
-      ...['--run-id', 'r', '--action', 'act', '--max-output', `${cap}`],
-      ...['--command', `yes 'clean output' | head -c ${total}; exit 5`],
+      '--run-id=r',
+      '--action=act',
+      `--max-output=${cap}`,
+      `--command=yes 'clean output' | head -c ${total}; exit 5`,
     ]);
     const peak = await peakOf(running.pid, () => running.isOver);
     expect((await running.ended).code).toBe(5);
@@ -367,8 +391,10 @@ describe.concurrent('output', () => {
   test('J6: large output below the cap is complete, in bounded memory', async ({ home }) => {
     const lines = 8_000_000;
     const running = startRun(home, [
-      ...['--run-id', 'r', '--action', 'act', '--max-output', '1000000000'],
-      ...['--command', `seq ${lines}`],
+      '--run-id=r',
+      '--action=act',
+      '--max-output=1000000000',
+      `--command=seq ${lines}`,
     ]);
     const peak = await peakOf(running.pid, () => running.isOver);
     expect((await running.ended).code).toBe(0);

@@ -77,6 +77,8 @@ export async function writeLog(
   const { output, end } = parts;
   await write(textOf([...parts.head, '--- COMMAND OUTPUT BEGIN ---']));
   if (end.outcome === 'refused') await write(textOf([`PHASE: REFUSED ${end.reason ?? ''}`]));
+  else if (output.writeError !== undefined)
+    await write(textOf([`[incomplete output: ${output.bytes} bytes, sha256 ${output.sha256}]`]));
   else if (output.isBinary)
     await write(textOf([`[binary output: ${output.bytes} bytes, sha256 ${output.sha256}]`]));
   else await copyText(write, outputFile);

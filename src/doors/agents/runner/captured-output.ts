@@ -6,6 +6,9 @@ import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { StreamReader } from '../../../executors/process/command.ts';
 
+/** For log, meta and summary. */
+const ROOM_BYTES = 256 * 1024;
+
 export interface ByteFilter {
   push(chunk: Uint8Array): Buffer;
   end(): Buffer;
@@ -41,7 +44,7 @@ export class CapturedOutput implements StreamReader {
   /** Until `finish`, the file has another name: what is half written is not mistaken for output. */
   static async open(path: string, filter: ByteFilter, bytesMax: number): Promise<CapturedOutput> {
     const aside = join(dirname(path), '.tmp-output');
-    return new CapturedOutput(path, aside, await open(aside, 'wx', 0o640), filter, bytesMax);
+    return new CapturedOutput(path, aside, await open(aside, 'wx+', 0o640), filter, bytesMax);
   }
 
   private constructor(path: string, aside: string, file: FileHandle, filter: ByteFilter, bytesMax: number) {
@@ -68,7 +71,9 @@ export class CapturedOutput implements StreamReader {
 
   /** Gives the file its name. @throws the error of the file system */
   async finish(): Promise<CapturedSummary> {
+    let sha256: string;
     try {
+      sha256 = this.#writeError === undefined ? this.#hash.digest('hex') : await this.#makeRoom();
       await this.#file.sync();
     } finally {
       await this.#file.close();
@@ -76,11 +81,28 @@ export class CapturedOutput implements StreamReader {
     await rename(this.#aside, this.#path);
     return {
       bytes: this.#bytes,
-      sha256: this.#hash.digest('hex'),
+      sha256,
       dropped: this.#dropped,
       isBinary: !this.#text.isText,
       ...(this.#writeError === undefined ? {} : { writeError: this.#writeError }),
     };
+  }
+
+  /** On a full disk the end of the output goes, so that the files which say so can be written. @returns the new digest */
+  async #makeRoom(): Promise<string> {
+    const kept = Math.max(0, this.#bytes - ROOM_BYTES);
+    this.#dropped += this.#bytes - kept;
+    this.#bytes = kept;
+    await this.#file.truncate(kept);
+    const hash = createHash('sha256');
+    const buffer = Buffer.alloc(64 * 1024);
+    for (let at = 0; at < kept; ) {
+      const { bytesRead } = await this.#file.read(buffer, 0, Math.min(buffer.length, kept - at), at);
+      if (bytesRead === 0) break;
+      hash.update(buffer.subarray(0, bytesRead));
+      at += bytesRead;
+    }
+    return hash.digest('hex');
   }
 
   async #keep(bytes: Buffer): Promise<void> {

@@ -2,8 +2,8 @@
 import { constants } from 'node:os';
 import type { Ended } from '../../../executors/process/command.ts';
 
-export const EXIT_TIMEOUT = 124;
-export const EXIT_RUNNER_FAILURE = 125;
+const EXIT_TIMEOUT = 124;
+const EXIT_RUNNER_FAILURE = 125;
 export const EXIT_REFUSED = 126;
 
 export type Outcome = 'succeeded' | 'failed' | 'refused' | 'cancelled' | 'timed_out';

@@ -4,9 +4,9 @@
  * who is at work.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, open, rm } from 'node:fs/promises';
+import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeFileAtomically, writeTextAtomically } from '../../../evidence/output-file.ts';
+import { writeFileAtomically } from '../../../evidence/output-file.ts';
 import { isErrno } from '../../../executors/process/record.ts';
 import type { ProcessIdentity } from '../../../executors/process/processes.ts';
 import { ReeveError } from '../../../model/errors.ts';
@@ -61,8 +61,11 @@ export class RunFolder {
     return `logs/step_${this.#action}.log`;
   }
 
-  markRunning(mark: RunningMark): Promise<void> {
-    return writeTextAtomically(join(this.directory, RUNNING_FILE), JSON.stringify(mark));
+  /** Not synced: what a power failure takes away, it takes from processes first. */
+  async markRunning(mark: RunningMark): Promise<void> {
+    const aside = join(this.directory, '.tmp-running');
+    await writeFile(aside, JSON.stringify(mark), { mode: MODE });
+    await rename(aside, join(this.directory, RUNNING_FILE));
   }
 
   /** Needs `output.raw`. */

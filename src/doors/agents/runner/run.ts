@@ -23,8 +23,7 @@ import { makeSandbox, type Protection, type Sandbox } from './sandbox.ts';
 import { makeScratch, removeScratch, type Scratch } from './scratch.ts';
 import type { OnPhase, OperationalRun, RunOutcome } from './types.ts';
 
-export type { Outcome } from './end.ts';
-export type { OnPhase, OperationalRun, RunOutcome, SkillName } from './types.ts';
+export type { OnPhase, OperationalRun, RunOutcome } from './types.ts';
 
 /**
  * Carries out a run. Ends well also when the command does not.
@@ -227,7 +226,7 @@ function refuseName(field: string, value: string, problem: string | undefined): 
 }
 
 /** Over exactly what stands in an allow-list (contract agents §5). */
-export function commandDigest({ argv, skill }: Pick<OperationalRun, 'argv' | 'skill'>): string {
+function commandDigest({ argv, skill }: Pick<OperationalRun, 'argv' | 'skill'>): string {
   if (skill !== undefined) return skill.digest;
   if (typeof argv === 'function')
     throw new TypeError('a run whose program is made needs the digest of its skill');

@@ -147,7 +147,8 @@ function works({ prefix, gives }: Way, { writable, closed, path }: SandboxPlaces
         ]
       : []),
   ];
-  const [program = '', ...args] = [...prefix, '/bin/sh', '-c', checks.join('\n'), 'sh', ...writable, closed];
+  const argv: readonly string[] = [...prefix, '/bin/sh', '-c', checks.join('\n'), 'sh', ...writable, closed];
+  const [program = '', ...args] = argv;
   return new Promise((done) => {
     execFile(
       program,
