@@ -20,7 +20,10 @@ export const OPERATIONAL_COMMANDS: readonly CommandSpec[] = [
         value: 'id',
         help: 'Id of the run; it must be new (default run-<time>-<6 hex>)',
       },
-      timeout: { kind: 'count', help: 'Seconds until the command is stopped (1 to 86400; default: none)' },
+      timeout: {
+        kind: 'count',
+        help: 'Seconds until it is stopped, 1 to 86400 (default: none; of a skill its own)',
+      },
       'max-output': { kind: 'count', help: 'Bytes of output that are kept (default 67108864)' },
       'runs-dir': { kind: 'text', value: 'dir', help: 'Where runs are kept (default RUNS_DIR, ./runs)' },
       'env-ref': {
