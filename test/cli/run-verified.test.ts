@@ -11,7 +11,17 @@ import {
   textOf,
 } from '../../src/policy/allow-list/sign.ts';
 import { testKey } from '../policy/support.ts';
-import { logOf, metaOf, outputOf, packageOf, runOnce, summaryOf, tree, TREE } from './operational.ts';
+import {
+  logOf,
+  metaOf,
+  outputOf,
+  packageOf,
+  runOnce,
+  startRun,
+  summaryOf,
+  tree,
+  TREE,
+} from './operational.ts';
 import { type Home, type Result, test } from './rig.ts';
 
 const ADA = testKey('a');
@@ -268,9 +278,14 @@ describe.concurrent('the sandbox of a skill', () => {
   });
 
   test('TERM still reaches a skill, and it has time to tidy up', async ({ home }) => {
-    const script = `process.on('SIGTERM', () => { console.log('tidied'); process.exit(); }); console.log('up'); setInterval(() => {}, 1000);`;
+    const script = `import { writeFileSync } from 'node:fs';
+      process.on('SIGTERM', () => { console.log('tidied'); process.exit(); });
+      console.log('up'); writeFileSync('up', ''); setInterval(() => {}, 1000);`;
     await home.write('data/skills/probe-1.0.0.tar.gz', packageOf(script));
-    expect((await runOnce(home, ['--timeout', '2', ...SKILL], { env: { DATA_DIR: 'data' } })).code).toBe(124);
+    const running = startRun(home, ['--run-id=r', '--action=act', ...SKILL], { env: { DATA_DIR: 'data' } });
+    await running.until('the skill', () => existsSync(home.path('up')));
+    running.kill('SIGTERM');
+    expect((await running.ended).code).toBe(143);
     expect(outputOf(home)).toBe('up\ntidied\n');
   });
 });

@@ -130,8 +130,10 @@ describe.concurrent('J2: every end leaves all files', () => {
 
   test('a command that ignores TERM is killed with all that it started', async ({ home }) => {
     const command = `trap '' TERM; sh -c 'trap "" TERM; echo $$ > child; sleep 60' & echo $$ > parent; wait`;
-    const { code } = await runOnce(home, ['--timeout', '1', '--command', command]);
-    expect(code).toBe(124);
+    const running = startRun(home, ['--run-id=r', '--action=act', `--command=${command}`]);
+    await running.until('both', () => existsSync(home.path('child')) && existsSync(home.path('parent')));
+    running.kill('SIGTERM');
+    expect((await running.ended).code).toBe(143);
     expect(tree(home)).toEqual(TREE);
     for (const name of ['child', 'parent']) expect(isAlive(Number(await home.read(name)))).toBe(false);
   });
