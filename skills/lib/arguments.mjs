@@ -12,7 +12,7 @@ const TYPES = {
   enum: /^/,
 };
 
-/** @returns values by name, and what every skill knows: help, json, root. @throws {UsageError} */
+/** @returns values by name, which were given, and what every skill knows: help, json, root. @throws {UsageError} */
 export function parseArguments(manifest, positionals, argv) {
   const known = new Map(manifest.args.map((arg) => [arg.name, arg]));
   known.set('root', { name: 'root', type: 'path', default: '/' });
@@ -52,7 +52,7 @@ export function parseArguments(manifest, positionals, argv) {
     const missing = manifest.args.find(({ name, required }) => required === true && own[name] === undefined);
     if (missing !== undefined) throw new UsageError(`${missing.name} is missing`);
   }
-  return { values: own, help, json, root };
+  return { values: own, help, json, root, given: new Set(texts.keys()) };
 }
 
 /** Defaults of skill.json may be written as text or as what they are. */

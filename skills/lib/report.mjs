@@ -24,10 +24,8 @@ export class Report {
   findings = [];
   /** @type {Record<string, number | string | boolean>} */
   metrics = {};
-  /** For stdout. */
+  /** @type {{stream: 'stdout' | 'stderr', text: string}[]} in order; what is wrong goes to stderr */
   lines = [];
-  /** For stderr. */
-  errors = [];
 
   constructor(skill, version) {
     this.#skill = skill;
@@ -42,27 +40,27 @@ export class Report {
   }
 
   ok(where, message) {
-    this.lines.push(line('OK', where, message));
+    this.#say('OK', where, message);
   }
 
   find(word, { id, severity, where, message }) {
     if (!SEVERITIES.includes(severity)) throw new TypeError(`${severity} is no severity`);
     this.#hasFailed ||= word === 'FAIL';
     this.findings.push({ id, severity, where: printable(where), message: printable(message) });
-    this.lines.push(line(word, where, message));
+    this.#say(word, where, message);
   }
 
   skip(reason) {
     this.#isSkipped = true;
     this.findings.push({ id: 'skipped', severity: 'info', where: '', message: printable(reason) });
-    this.lines.push(line('SKIP', '', reason));
+    this.#say('SKIP', '', reason);
   }
 
   error(where, message) {
     this.#hasErred = true;
     const finding = { id: 'could_not_check', severity: 'error', where: printable(where) };
     this.findings.push({ ...finding, message: printable(message) });
-    this.errors.push(line('ERROR', where, message));
+    this.#say('ERROR', where, message);
   }
 
   json() {
@@ -79,7 +77,10 @@ export class Report {
     writeFileSync(partial, this.json());
     renameSync(partial, path);
   }
-}
 
-const line = (word, where, message) =>
-  `${word}: ${where === '' ? '' : `${printable(where)}: `}${printable(message)}\n`;
+  #say(word, where, message) {
+    const place = where === '' ? '' : `${printable(where)}: `;
+    const stream = word === 'FAIL' || word === 'ERROR' ? 'stderr' : 'stdout';
+    this.lines.push({ stream, text: `${word}: ${place}${printable(message)}\n` });
+  }
+}

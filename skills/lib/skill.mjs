@@ -45,10 +45,10 @@ export async function skill({ url, positionals = [], help, check }) {
     report.error('report.json', `cannot be written: ${error.code ?? error.message}`);
     exit = EXIT.error;
   }
-  const { lines, errors } = report;
+  const lines = given.json ? [{ stream: 'stdout', text: report.json() }] : report.lines;
   process.stdout.on('error', () => process.exit(exit)); // whoever reads may have gone
-  process.stderr.write(errors.join(''));
-  process.stdout.write(given.json ? report.json() : lines.join(''), () => process.exit(exit));
+  for (const { stream, text } of lines) process[stream].write(text);
+  process.stdout.write('', () => process.exit(exit));
 }
 
 /** The check itself, within `timeout_s` of skill.json. Whatever goes wrong becomes an outcome. */
@@ -71,9 +71,12 @@ async function perform(manifest, ctx, check, overtime) {
 }
 
 /** What a check is given: its arguments, the system it looks at, and where its findings go. */
-export class Context extends System {
-  constructor({ values, root }, report, signal) {
+class Context extends System {
+  #given;
+
+  constructor({ values, root, given }, report, signal) {
     super(root, signal);
+    this.#given = given;
     /** Values by name of argument: numbers for `int`, booleans for `bool`, otherwise text; undefined without a default. */
     this.args = values;
     this.report = report;
@@ -82,6 +85,11 @@ export class Context extends System {
   /** Something that is as it should be. */
   ok(where, message) {
     this.report.ok(where, message);
+  }
+
+  /** Something worth knowing that is as it should be: it is in the report as well. */
+  note(id, { where = '', message }) {
+    this.report.find('OK', { id, severity: 'info', where, message });
   }
 
   /** A finding that does not fail the check. @param {string} id stable, snake_case: what kind of finding it is */
@@ -107,6 +115,11 @@ export class Context extends System {
   /** A number that the report carries. */
   metric(name, value) {
     this.report.metrics[name] = value;
+  }
+
+  /** Whether an argument was given, and is not its default. */
+  isGiven(name) {
+    return this.#given.has(name);
   }
 
   /** The parts of a comma-separated argument, trimmed, without empty ones. */
