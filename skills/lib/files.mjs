@@ -32,13 +32,21 @@ export async function* files(ctx, path, { maxBytes, allow = [] }) {
       }
       const bytes = await ctx.readBytes(name);
       if (bytes === undefined) continue; // gone meanwhile
-      const isText = !bytes.subarray(0, PROBE_BYTES).includes(0);
-      yield { name: shown, text: isText ? bytes.toString('utf8') : bytes.toString('latin1'), isText };
+      yield { name: shown, ...decode(bytes) };
     } catch (error) {
       if (!(error instanceof CannotCheck)) throw error;
       ctx.error(shown, error.message);
     }
   }
+}
+
+/** UTF-8, UTF-16 with its mark, or bytes. */
+function decode(bytes) {
+  const mark = bytes.length >= 2 && bytes.length % 2 === 0 ? bytes.readUInt16BE(0) : 0;
+  if (mark === 0xfffe) return { text: bytes.toString('utf16le'), isText: true };
+  if (mark === 0xfeff) return { text: bytes.swap16().toString('utf16le'), isText: true };
+  const isText = !bytes.subarray(0, PROBE_BYTES).includes(0);
+  return { text: bytes.toString(isText ? 'utf8' : 'latin1'), isText };
 }
 
 async function* walk(ctx, folder) {
