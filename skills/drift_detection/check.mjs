@@ -5,6 +5,8 @@ import { CannotCheck, skill } from '#skill';
 
 /** @typedef {Map<string, Set<string>>} Packages versions by name; without versions where a list names none */
 
+const byText = (a, b) => (a < b ? -1 : Number(a > b));
+
 function add(packages, name, version) {
   const versions = packages.get(name) ?? new Set();
   if (version !== undefined && version !== '') versions.add(version);
@@ -93,7 +95,7 @@ function listOf(packages) {
   const lines = [...packages].flatMap(([name, versions]) =>
     versions.size === 0 ? [name] : [...versions].map((version) => `${name} ${version}`),
   );
-  return `${lines.toSorted().join('\n')}\n`;
+  return `${lines.toSorted(byText).join('\n')}\n`;
 }
 
 function compare(ctx, baseline, packages) {
@@ -102,8 +104,8 @@ function compare(ctx, baseline, packages) {
     differences[kind]++;
     ctx[word](`package_${kind}`, { where: name, message, severity });
   };
-  const text = (versions) => [...versions].toSorted().join(', ');
-  for (const name of [...new Set([...packages.keys(), ...baseline.keys()])].toSorted()) {
+  const text = (versions) => [...versions].toSorted(byText).join(', ');
+  for (const name of [...new Set([...packages.keys(), ...baseline.keys()])].toSorted(byText)) {
     const [was, is] = [baseline.get(name), packages.get(name)];
     if (was === undefined) tell('added', 'fail', name, `was added (${text(is)})`, 'medium');
     else if (is === undefined) tell('removed', 'fail', name, 'was removed', 'medium');

@@ -15,30 +15,32 @@ const strong = {
   wanted: 'without weak algorithms',
 };
 
-/** By key in lower case: what sshd does without it (undefined: what is compiled in, which is strong), and what is asked for. */
-const RULES = new Map([
+/**
+ * What sshd does without a key (undefined: what is compiled in, which is strong), and what it should do.
+ * @type {readonly (readonly [name: string, standard: string | undefined, severity: string, rule: {test: (value: string) => boolean, wanted: string}])[]}
+ */
+const KEYS = [
   // Keys are no passwords: prohibit-password keeps out whom this is about.
   [
-    'permitrootlogin',
-    [
-      'PermitRootLogin',
-      'prohibit-password',
-      'critical',
-      is('no', 'prohibit-password', 'without-password', 'forced-commands-only'),
-    ],
+    'PermitRootLogin',
+    'prohibit-password',
+    'critical',
+    is('no', 'prohibit-password', 'without-password', 'forced-commands-only'),
   ],
-  ['passwordauthentication', ['PasswordAuthentication', 'yes', 'high', is('no')]],
-  ['permitemptypasswords', ['PermitEmptyPasswords', 'no', 'critical', is('no')]],
-  ['hostbasedauthentication', ['HostbasedAuthentication', 'no', 'high', is('no')]],
-  ['ignorerhosts', ['IgnoreRhosts', 'yes', 'medium', is('yes', 'shosts-only')]],
-  ['permituserenvironment', ['PermitUserEnvironment', 'no', 'medium', is('no')]],
-  ['strictmodes', ['StrictModes', 'yes', 'medium', is('yes')]],
-  ['x11forwarding', ['X11Forwarding', 'no', 'low', is('no')]],
-  ['maxauthtries', ['MaxAuthTries', '6', 'low', atMost(6)]],
-  ['ciphers', ['Ciphers', undefined, 'medium', strong]],
-  ['macs', ['MACs', undefined, 'medium', strong]],
-  ['kexalgorithms', ['KexAlgorithms', undefined, 'medium', strong]],
-]);
+  ['PasswordAuthentication', 'yes', 'high', is('no')],
+  ['PermitEmptyPasswords', 'no', 'critical', is('no')],
+  ['HostbasedAuthentication', 'no', 'high', is('no')],
+  ['IgnoreRhosts', 'yes', 'medium', is('yes', 'shosts-only')],
+  ['PermitUserEnvironment', 'no', 'medium', is('no')],
+  ['StrictModes', 'yes', 'medium', is('yes')],
+  ['X11Forwarding', 'no', 'low', is('no')],
+  ['MaxAuthTries', '6', 'low', atMost(6)],
+  ['Ciphers', undefined, 'medium', strong],
+  ['MACs', undefined, 'medium', strong],
+  ['KexAlgorithms', undefined, 'medium', strong],
+];
+/** By name in lower case, as sshd compares them. */
+const RULES = new Map(KEYS.map((key) => [key[0].toLowerCase(), key]));
 /** Older names of keys. */
 const ALIASES = new Map([['challengeresponseauthentication', 'kbdinteractiveauthentication']]);
 const KEYBOARD = 'kbdinteractiveauthentication';

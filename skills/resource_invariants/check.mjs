@@ -86,11 +86,7 @@ async function checkMemory(ctx) {
   return true;
 }
 
-const CHECKS = [
-  ['disks', checkMounts],
-  ['load', checkLoad],
-  ['memory', checkMemory],
-];
+const CHECKS = { disks: checkMounts, load: checkLoad, memory: checkMemory };
 
 await skill({
   url: import.meta.url,
@@ -104,7 +100,7 @@ await skill({
   },
   async check(ctx) {
     if ((await ctx.list('/proc')) === undefined) ctx.skip('there is no /proc here');
-    for (const [what, check] of CHECKS) {
+    for (const [what, check] of Object.entries(CHECKS)) {
       try {
         if ((await check(ctx)) === false) ctx.error('/proc', `does not tell about ${what}`);
       } catch (error) {
