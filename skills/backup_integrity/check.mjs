@@ -1,7 +1,8 @@
 // Whether there is a backup that one could use: recent, as its checksum says, and readable to its end.
 
-import { matchesGlob, join } from 'node:path';
+import { join } from 'node:path';
 import { DamagedArchive, readArchive, sha256 } from '#lib/archive.mjs';
+import { like } from '#lib/globs.mjs';
 import { CannotCheck, skill } from '#skill';
 
 const DAY_MS = 86_400_000;
@@ -15,8 +16,9 @@ async function backups(ctx) {
     return [];
   }
   if (entries === undefined) ctx.skip(`${dir} does not exist: no backups are kept here`);
+  const pattern = like(glob);
   const found = [];
-  for (const { name } of entries.filter((entry) => matchesGlob(entry.name, glob))) {
+  for (const { name } of entries.filter((entry) => pattern.test(entry.name))) {
     const path = join(dir, name);
     const info = await ctx.stat(path);
     if (info?.isFile()) found.push({ path, size: info.size, changedMs: info.mtimeMs });

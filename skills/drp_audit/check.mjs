@@ -1,7 +1,8 @@
 // Whether one could recover from the snapshot: it is there, recent, readable to its end, and holds what it must.
 
-import { dirname, matchesGlob } from 'node:path';
+import { dirname } from 'node:path';
 import { DamagedArchive, readArchive } from '#lib/archive.mjs';
+import { like } from '#lib/globs.mjs';
 import { CannotCheck, skill } from '#skill';
 
 const DAY_MS = 86_400_000;
@@ -32,7 +33,8 @@ async function checkContent(ctx, file) {
   }
   ctx.ok(file, `opens: ${archive.entries.length} files, ${archive.bytes} bytes`);
   for (const glob of ctx.words('contains')) {
-    const isThere = filled.some(({ name }) => matchesGlob(name.replace(/^\.?\//, ''), glob));
+    const pattern = like(glob);
+    const isThere = filled.some(({ name }) => pattern.test(name.replace(/^\.?\//, '')));
     if (isThere) ctx.ok(file, `holds ${glob}`);
     else ctx.fail('content_missing', { where: file, message: `holds no file with content like ${glob}` });
   }

@@ -1,7 +1,8 @@
 // What sshd really does by its configuration: files that are included, blocks that hold for some, and the first of
 // repeated keys, which wins.
 
-import { dirname, isAbsolute, join, matchesGlob } from 'node:path';
+import { basename, dirname, isAbsolute, join } from 'node:path';
+import { like } from '#lib/globs.mjs';
 import { CannotCheck, skill } from '#skill';
 
 const DEPTH_MAX = 16; // as sshd has it
@@ -81,7 +82,11 @@ async function expand(ctx, pattern) {
   const folder = dirname(whole);
   if (/[*?[]/.test(folder)) throw new CannotCheck(whole, 'has a wildcard in a folder: not followed');
   const entries = (await ctx.list(folder)) ?? [];
-  return entries.map(({ name }) => join(folder, name)).filter((path) => matchesGlob(path, whole));
+  const shape = like(basename(whole));
+  // As in a shell, a star is no name with a dot in front.
+  const isHidden = (name) => name.startsWith('.') && !basename(whole).startsWith('.');
+  const names = entries.map(({ name }) => name).filter((name) => shape.test(name) && !isHidden(name));
+  return names.map((name) => join(folder, name));
 }
 
 /** @param {{value: string, where: string, match?: string}} setting */

@@ -1,7 +1,8 @@
 // The files of a tree, for skills that look into each of them.
 
 import { readdir } from 'node:fs/promises';
-import { join, matchesGlob, relative } from 'node:path';
+import { join, relative } from 'node:path';
+import { likeOrBelow } from './globs.mjs';
 import { CannotCheck } from './system.mjs';
 
 /** What version control keeps for itself: history is no place that anybody edits. */
@@ -14,16 +15,17 @@ const PROBE_BYTES = 8192;
  * error, and what is larger than `maxBytes` as a warning.
  * @param {object} ctx
  * @param {string} path
- * @param {{maxBytes: number, allow?: readonly string[]}} options `allow`: globs of paths that are left out
+ * @param {{maxBytes: number, allow?: readonly string[]}} options `allow`: globs of what is left out, with all below
  * @yields {{name: string, text: string, isText: boolean}} `text` has one character per byte if it is not UTF-8
  */
 export async function* files(ctx, path, { maxBytes, allow = [] }) {
   const info = await ctx.stat(path);
   if (info === undefined) throw new CannotCheck(path, 'does not exist');
+  const allowed = allow.map(likeOrBelow);
   const names = info.isDirectory() ? walk(ctx, path) : [path];
   for await (const name of names) {
     const shown = info.isDirectory() ? relative(path, name) : name;
-    if (allow.some((glob) => matchesGlob(shown, glob))) continue;
+    if (allowed.some((pattern) => pattern.test(shown))) continue;
     try {
       const { size } = (await ctx.stat(name)) ?? { size: 0 };
       if (size > maxBytes) {

@@ -1,7 +1,8 @@
 // Keys, tokens and passwords in the files of a tree. What is told is the kind and the place, never a part of the value.
 
-import { extname, matchesGlob } from 'node:path';
+import { extname } from 'node:path';
 import { files, matches } from '#lib/files.mjs';
+import { likeOrBelow } from '#lib/globs.mjs';
 import { findSecrets } from '#lib/secrets.mjs';
 import { skill } from '#skill';
 
@@ -14,7 +15,10 @@ const CODE = new Set(
     ' ',
   ),
 );
-const SEVERITY = { PRIVATE_KEY: 'critical', PASSWORD: 'medium' };
+const SEVERITY = new Map([
+  ['PRIVATE_KEY', 'critical'],
+  ['PASSWORD', 'medium'],
+]);
 
 /** `glob` leaves out files, `glob:TYPE` one kind of secret in them. */
 function allowed(words) {
@@ -22,7 +26,7 @@ function allowed(words) {
   const typed = entries.filter((entry) => entry[2] !== undefined);
   return {
     globs: entries.filter((entry) => entry[2] === undefined).map((entry) => entry[1]),
-    has: (name, type) => typed.some((entry) => entry[2] === type && matchesGlob(name, entry[1])),
+    has: (name, type) => typed.some((entry) => entry[2] === type && likeOrBelow(entry[1]).test(name)),
   };
 }
 
@@ -43,11 +47,11 @@ function look(ctx, { name, text, isText }, allow) {
     const sure = type === 'PASSWORD' ? (isText ? literal(name, lines[line - 1], column) : 'no') : 'yes';
     if (sure === 'no') continue;
     if (sure === 'maybe') {
-      ctx.warn('secret', { where, message: `${type}: perhaps, or a text for people`, severity: 'low' });
+      ctx.warn('secret', { where, message: `${type}, or a text for people`, severity: 'low' });
       continue;
     }
     count++;
-    ctx.fail('secret', { where, message: type, severity: SEVERITY[type] ?? 'high' });
+    ctx.fail('secret', { where, message: type, severity: SEVERITY.get(type) ?? 'high' });
   }
   for (const { line } of matches(text, PUBLIC_KEY)) {
     ctx.note('public_key', { where: `${name}:${line}`, message: 'PUBLIC_KEY: no secret' });
