@@ -24,8 +24,7 @@ export async function* sudoersLines(file, ctx, options, depth = 0) {
   for (const { line, text } of logicalLines(whole)) {
     const include = /^[@#](include|includedir)\s+(?:"([^"]+)"|(\S.*))$/.exec(text);
     if (include === null) {
-      const plain = withoutComment(text);
-      if (plain !== '') yield { file, line, text: plain };
+      yield { file, line, text };
       continue;
     }
     const [, kind, quoted, bare = ''] = include;
@@ -80,13 +79,15 @@ export function passwordless(text) {
     : undefined;
 }
 
+/** A comment ends with its line, whatever it ends in: a backslash there joins nothing. */
 function* logicalLines(text) {
   let joined = '';
   let startedAt = 0;
   for (const [index, raw] of text.split(/\r?\n/).entries()) {
     if (joined === '') startedAt = index + 1;
-    const goesOn = /(?:^|[^\\])(?:\\\\)*\\$/.test(raw);
-    joined += goesOn ? `${raw.slice(0, -1)} ` : raw;
+    const part = /^\s*#include(?:dir)?\s/.test(raw) ? raw : withoutComment(raw);
+    const goesOn = /(?:^|[^\\])(?:\\\\)*\\$/.test(part);
+    joined += goesOn ? `${part.slice(0, -1)} ` : part;
     if (goesOn) continue;
     const line = joined.trim();
     joined = '';
@@ -102,7 +103,7 @@ function withoutComment(text) {
     const char = text[at];
     if (char === '\\') at += 1;
     else if (char === '"') quoted = !quoted;
-    else if (char === '#' && !quoted && !isUserId(text, at)) return text.slice(0, at).trim();
+    else if (char === '#' && !quoted && !isUserId(text, at)) return `${text.slice(0, at)} `;
   }
   return text;
 }
