@@ -37,6 +37,7 @@ async function greetPostgres(socket, timeoutMs, user) {
   let stream = socket;
   if (tls) {
     stream = connectTls({ socket, rejectUnauthorized: false });
+    stream.on('error', () => undefined); // seen as the end of the stream
     try {
       await once(stream, 'secureConnect', { signal: AbortSignal.timeout(timeoutMs) });
     } catch {

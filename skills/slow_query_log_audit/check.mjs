@@ -43,7 +43,7 @@ async function logsToRead(ctx) {
   return found;
 }
 
-function count(slow, log, shape, ms) {
+function add(slow, log, shape, ms) {
   const key = `${log}\n${shape}`;
   const group = slow.get(key) ?? { shape, log, count: 0, maxMs: 0, totalMs: 0 };
   group.count += 1;
@@ -88,7 +88,7 @@ await skill({
           // What has no time may be young.
           if (ms < threshold || (atMs !== undefined && atMs < sinceMs)) continue;
           slowEntriesFound += 1;
-          count(slow, log, shapeOf(statement), ms);
+          add(slow, log, shapeOf(statement), ms);
         }
       } catch (error) {
         ctx.error(log, `cannot be read: ${error.code ?? error.message}`); // the others still can

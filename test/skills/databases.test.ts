@@ -2,8 +2,9 @@
 
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { certificate } from '../../skills/ssl_expiry_check/tests/certificates.mjs';
@@ -26,7 +27,11 @@ async function outcomeOf(skill: string, args: readonly string[], env = {}): Prom
 describe.skipIf(whyNot !== undefined)('a real PostgreSQL', () => {
   let server: PostgresServer;
   beforeAll(async () => {
-    server = await PostgresServer.start();
+    server = await PostgresServer.start({
+      logging_collector: 'on',
+      log_destination: `'stderr,csvlog,jsonlog'`,
+      log_min_duration_statement: '20',
+    });
   });
   afterAll(() => server.close());
 
@@ -38,6 +43,19 @@ describe.skipIf(whyNot !== undefined)('a real PostgreSQL', () => {
       report: { metrics: { tls: false } },
     });
     expect(await outcomeOf('db_connectivity_test', [...args, '--require-tls'])).toMatchObject({ exit: 1 });
+  });
+
+  test.each(['log', 'csv', 'json'])('J21 slow_query_log_audit reads its %s', async (form) => {
+    const [row] = await server.query<{ folder: string }>(`select current_setting('data_directory') folder`);
+    await server.query(`select pg_sleep(0.05) as ${form}, 17,\n  'Jane Roe'`);
+    const folder = join(row!.folder, 'log');
+    const log = (): string => join(folder, readdirSync(folder).find((name) => name.endsWith(form)) ?? '');
+    await expect.poll(() => readFileSync(log(), 'utf8')).toContain(`as ${form}`);
+    const args = ['--log', log(), '--threshold-ms', '50', '--since', '10m'];
+    const { exit, stdout, stderr } = await outcomeOf('slow_query_log_audit', args);
+    expect(exit).toBe(1);
+    expect(`${stdout}${stderr}`).toContain(` ms: select pg_sleep(?) as ${form}, ?\n`);
+    expect(`${stdout}${stderr}`).not.toContain('Jane');
   });
 
   describe.skipIf(!hasPsql())('table_corruption_check, by psql', () => {
