@@ -27,6 +27,8 @@ export async function controlPlane(
   { isLocal, metrics, isBeside, note }: ControlChoices,
 ): Promise<ControlPlane> {
   const { openControlPlane } = await import('../doors/agents/control/service.ts');
+  const { packagesPart } = await import('../doors/agents/control/packages/part.ts');
+  const { rolloutsPart } = await import('../doors/agents/control/rollouts/part.ts');
   const isOpen = isWithoutTokens(ctx, isLocal);
   const jobs = await ctx.jobs({ meter: metrics, note });
   const dir = join(jobs.root, 'agents');
@@ -41,7 +43,7 @@ export async function controlPlane(
     tokens: await controlTokens(ctx, flags, { dir, isLocal, ...(isBeside === true ? {} : { note }) }),
     open: isOpen,
     keys,
-    parts: [files],
+    parts: [files, rolloutsPart({ files: files.files, note }), packagesPart],
     meter: metrics,
     note,
     ...(threshold === undefined ? {} : { threshold }),

@@ -82,7 +82,7 @@ function isVerified(ctx: CliContext, allowListPath: string | undefined): boolean
 }
 
 /** Paths, with commas between them: trust files or public keys. */
-function trustPathsOf(ctx: CliContext, standard: string | undefined): string[] {
+export function trustPathsOf(ctx: CliContext, standard: string | undefined): string[] {
   const asked = setIn(ctx, 'JARVAS_TRUST_KEYS');
   if (asked === undefined) return standard !== undefined && existsSync(standard) ? [standard] : [];
   const paths = asked.split(',').map((path) => path.trim());
@@ -133,12 +133,12 @@ function wholeFrom1(flags: Flags, name: string, limit: number): number | undefin
   return value;
 }
 
-function dataDir(ctx: CliContext): string {
+export function dataDir(ctx: CliContext): string {
   return resolve(ctx.cwd, setIn(ctx, 'DATA_DIR') ?? 'data');
 }
 
 /** An empty variable is none. */
-function setIn({ env }: CliContext, name: string): string | undefined {
+export function setIn({ env }: CliContext, name: string): string | undefined {
   return env[name] === '' ? undefined : env[name];
 }
 

@@ -9,6 +9,7 @@ import { EVIDENCE_COMMANDS } from './table/evidence.ts';
 import { JOB_COMMANDS } from './table/jobs.ts';
 import { OPERATIONAL_COMMANDS } from './table/operational.ts';
 import { PROGRAM_COMMANDS } from './table/program.ts';
+import { ROLLOUT_COMMANDS } from './table/rollouts.ts';
 import { RUN_COMMANDS } from './table/runs.ts';
 import { SERVE_COMMANDS } from './table/serve.ts';
 import { SIGNING_COMMANDS } from './table/signing.ts';
@@ -26,6 +27,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   ...SIGNING_COMMANDS,
   ...ARP_COMMANDS,
   ...RUN_COMMANDS,
+  ...ROLLOUT_COMMANDS,
   ...CONTROL_PLANE_COMMANDS,
   ...OPERATIONAL_COMMANDS,
   ...STORE_COMMANDS,

@@ -40,4 +40,19 @@ export const OPERATIONAL_COMMANDS: readonly CommandSpec[] = [
     ],
     load: async () => (await import('../run.ts')).run,
   },
+  {
+    path: ['agent'],
+    summary: 'Poll a control plane for work, and run it',
+    intent:
+      'registers with a control plane, polls it for tasks, runs those that the allow-list of this machine lets run, and brings back what came of them',
+    args: [],
+    usageError: 'E_USAGE',
+    flags: {
+      url: { kind: 'text', value: 'url', help: 'Control plane (default CONTROL_URL, http://localhost:5000)' },
+      parallel: { kind: 'count', help: 'Tasks at a time (default JARVAS_PARALLEL, 1)' },
+      'runs-dir': { kind: 'text', value: 'dir', help: 'Where runs are kept (default RUNS_DIR, ./runs)' },
+    },
+    examples: ['agent', 'agent --url https://control.example:5000 --parallel 4'],
+    load: async () => (await import('../agent.ts')).agent,
+  },
 ];

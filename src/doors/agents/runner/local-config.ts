@@ -10,9 +10,13 @@ export interface LocalConfig {
   readonly threshold: number;
   /** Skills do not run where a protection is missing. Default false. */
   readonly sandboxRequired: boolean;
+  /** Where the control plane is, unless CONTROL_URL says so. */
+  readonly controlUrl?: string;
+  /** Where secrets come from, by their name: `env:<variable>`, `file:<path>`, `vault:<mount>/<path>#<key>`. */
+  readonly secrets: Readonly<Record<string, string>>;
 }
 
-const DEFAULTS: LocalConfig = { allowRaw: false, threshold: 1, sandboxRequired: false };
+const DEFAULTS: LocalConfig = { allowRaw: false, threshold: 1, sandboxRequired: false, secrets: {} };
 
 /** The file also holds what others read. @throws ReeveError E_INVALID_INPUT_SCHEMA {path, field} */
 export async function readLocalConfig(path: string | undefined): Promise<LocalConfig> {
@@ -30,11 +34,22 @@ export async function readLocalConfig(path: string | undefined): Promise<LocalCo
   const { threshold = DEFAULTS.threshold } = fields;
   if (typeof threshold !== 'number' || !Number.isSafeInteger(threshold) || threshold < 1)
     throw invalid(path, 'threshold', 'must be a whole number from 1');
+  const { control_url: controlUrl, secrets = {} } = fields;
+  if (controlUrl !== undefined && typeof controlUrl !== 'string')
+    throw invalid(path, 'control_url', 'must be a URL');
+  if (!isTexts(secrets)) throw invalid(path, 'secrets', 'must be an object of texts');
   return {
+    ...(controlUrl === undefined ? {} : { controlUrl }),
+    secrets,
     allowRaw: flag(path, fields, 'allow_raw'),
     threshold,
     sandboxRequired: flag(path, fields, 'sandbox_required'),
   };
+}
+
+function isTexts(value: unknown): value is Readonly<Record<string, string>> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  return Object.values(value).every((each) => typeof each === 'string');
 }
 
 function flag(path: string, fields: Readonly<Record<string, unknown>>, field: string): boolean {

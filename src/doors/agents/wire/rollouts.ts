@@ -1,7 +1,7 @@
 /** Rollouts on the wire (contract agents §7). */
 import { COUNT, list, object, TEXT, TIME, URI, word, YES_OR_NO, type TypeOf } from '../../wire-schema.ts';
 import { LABELS, NAME, REASON, UUID } from './common.ts';
-import { COMMAND, SKILL_REF, type SkillRef } from './tasks.ts';
+import { COMMAND, PHASES, SKILL_REF, TASK_STATUSES, type SkillRef } from './tasks.ts';
 
 export const ROLLOUT_STATES = [
   'draft',
@@ -144,3 +144,53 @@ export interface Verdict {
     readonly ok: boolean;
   }[];
 }
+
+const TASK_OF_ROLLOUT = object(
+  { task_id: UUID, run_id: NAME, agent_id: NAME, status: word(...TASK_STATUSES), artifacts: TEXT },
+  { phase: word(...PHASES) },
+);
+const ACT = object({ by: TEXT, reason: TEXT }, {});
+/** A rollout as GET /rollouts shows it; in lists without its tasks. */
+export const ROLLOUT_VIEW = {
+  type: 'object',
+  required: [
+    'rollout_id',
+    'state',
+    'name',
+    'canary_agents',
+    'batches',
+    'batches_done',
+    'created_at',
+    'updated_at',
+  ],
+  properties: {
+    ...NEW_ROLLOUT.properties,
+    rollout_id: UUID,
+    state: word(...ROLLOUT_STATES),
+    paused_from: word(...ROLLOUT_STATES),
+    /** Fixed when the rollout was created. */
+    canary_agents: list(NAME),
+    /** Fixed when it was promoted. */
+    batches: list(list(NAME)),
+    batches_done: COUNT,
+    verdict: VERDICT,
+    last_action: ACT,
+    created_at: TIME,
+    updated_at: TIME,
+    tasks: list(TASK_OF_ROLLOUT),
+  },
+} as const;
+export interface RolloutView extends Omit<NewRollout, 'start'> {
+  readonly rollout_id: string;
+  readonly state: RolloutState;
+  readonly paused_from?: RolloutState;
+  readonly canary_agents: readonly string[];
+  readonly batches: readonly (readonly string[])[];
+  readonly batches_done: number;
+  readonly verdict?: Verdict;
+  readonly last_action?: TypeOf<typeof ACT>;
+  readonly created_at: string;
+  readonly updated_at: string;
+  readonly tasks?: readonly TypeOf<typeof TASK_OF_ROLLOUT>[];
+}
+export const ROLLOUT_LIST = object({ rollouts: list(ROLLOUT_VIEW) }, { next_cursor: TEXT });

@@ -3,7 +3,7 @@ import { TokenFailure } from '../../../policy/auth/token-source.ts';
 import { ERROR_ENVELOPE, type ErrorEnvelope } from '../wire/common.ts';
 import { ArpError } from '../wire/errors.ts';
 import { fieldErrors } from '../wire/validate.ts';
-import type { Answered } from './exchange.ts';
+import type { Answered } from '../../exchange.ts';
 
 interface Named {
   /** Of the service, in codes. */

@@ -7,7 +7,7 @@ import { ReeveError } from '../../../model/errors.ts';
 import { outgoingCall } from '../../../telemetry/request-context.ts';
 import { ArpError } from '../wire/errors.ts';
 import { fieldErrors } from '../wire/validate.ts';
-import { exchange, type Answered } from './exchange.ts';
+import { exchange, type Answered } from '../../exchange.ts';
 import { failureIn, parsed, reasonOf, tokenFor, unavailable } from './failures.ts';
 
 export interface ServiceAddress {

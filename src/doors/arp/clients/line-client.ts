@@ -1,6 +1,6 @@
 /** Streams of lines (NDJSON), read as they come (contract arp §2). */
 import type { IncomingMessage } from 'node:http';
-import { begin } from './exchange.ts';
+import { begin } from '../../exchange.ts';
 import { failureIn, parsed, reasonOf, tokenFor, unavailable } from './failures.ts';
 import type { ServiceAddress } from './http-client.ts';
 
@@ -23,7 +23,11 @@ export async function* linesOf(
   try {
     const status = answer.statusCode ?? 0;
     if (status < 200 || status > 299)
-      throw await failureIn(service, { status, text: await restOf(service, answer) });
+      throw await failureIn(service, {
+        status,
+        text: await restOf(service, answer),
+        headers: answer.headers,
+      });
     yield* split(service, answer);
   } catch (error) {
     if (signal.aborted) throw signal.reason;

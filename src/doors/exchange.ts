@@ -2,13 +2,17 @@
  * One request and its answer, over connections that are kept. Not `fetch`: that gives up on whoever has not begun to answer
  * after five minutes, and an executor may take as long as its node does.
  */
-import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { Agent, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { Agent as TlsAgent, request as httpsRequest } from 'node:https';
+import { Readable } from 'node:stream';
 
 export interface Sent {
-  readonly method: 'GET' | 'POST' | 'PUT';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: string;
+  /** A stream's length is told by its `content-length` header, or it goes in chunks. */
+  readonly body?: string | Uint8Array | AsyncIterable<Uint8Array>;
+  /** Default: connections that all calls of this process share, with the machine's certificates. */
+  readonly tls?: TlsAgent;
   /** Aborts the call, also while its answer is read. */
   readonly signal: AbortSignal;
 }
@@ -21,6 +25,7 @@ export interface Exchange extends Sent {
 export interface Answered {
   readonly status: number;
   readonly text: string;
+  readonly headers: IncomingHttpHeaders;
 }
 
 /** Of a connection on which nothing is said, milliseconds: a machine that is gone is noticed. */
@@ -42,25 +47,36 @@ export async function exchange(url: string, { bytesMax, ...sent }: Exchange): Pr
   } catch (error) {
     throw sent.signal.aborted ? sent.signal.reason : error;
   }
-  return { status: answer.statusCode ?? 0, text: Buffer.concat(pieces).toString() };
+  const { statusCode: status = 0, headers } = answer;
+  return { status, text: Buffer.concat(pieces).toString(), headers };
 }
 
 /** An answer whose body is still to come. @throws what the connection throws; the signal's reason */
-export function begin(url: string, { body, ...sent }: Sent): Promise<IncomingMessage> {
+export function begin(url: string, { body, tls = secure, ...sent }: Sent): Promise<IncomingMessage> {
   const isSecure = url.startsWith('https:');
+  const whole = body === undefined || typeof body === 'string' || body instanceof Uint8Array;
   return new Promise<IncomingMessage>((resolve, reject) => {
+    const fail = (error: unknown): void => reject(sent.signal.aborted ? sent.signal.reason : error);
     const send = isSecure ? httpsRequest : httpRequest;
     const asked = send(url, {
       ...sent,
-      agent: isSecure ? secure : plain,
+      agent: isSecure ? tls : plain,
       headers: {
+        ...(sent.method === 'GET' || !whole ? {} : { 'content-length': Buffer.byteLength(body ?? '') }),
         ...sent.headers,
-        ...(sent.method === 'GET' ? {} : { 'content-length': Buffer.byteLength(body ?? '') }),
       },
     });
-    asked.on('error', (error) => reject(sent.signal.aborted ? sent.signal.reason : error));
+    asked.on('error', fail);
     asked.on('socket', (socket) => socket.setKeepAlive(true, PROBE_MS));
     asked.on('response', resolve);
-    asked.end(body);
+    if (whole) {
+      asked.end(body);
+      return;
+    }
+    const stream = Readable.from(body);
+    // An answer may come before all is sent: then the rest is not wanted.
+    asked.on('close', () => stream.destroy());
+    stream.on('error', (error) => asked.destroy(error));
+    stream.pipe(asked);
   });
 }

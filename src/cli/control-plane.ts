@@ -1,0 +1,90 @@
+/** The control plane as our commands ask it: where it is, with which token (contract agents §3). */
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { Agent as TlsAgent } from 'node:https';
+import {
+  callControl,
+  type ControlAddress,
+  type ControlAnswer,
+  type ControlCall,
+} from '../doors/agents/client/control-client.ts';
+import { ReeveError } from '../model/errors.ts';
+import { textOf } from '../policy/auth/variables.ts';
+import type { CliContext, Flags, FlagSpec } from './command.ts';
+import { requireToken, tokenIn } from './serve-settings.ts';
+
+const DEFAULT_URL = 'http://localhost:5000';
+
+export const controlFlags: Readonly<Record<string, FlagSpec>> = {
+  url: { kind: 'text', value: 'url', help: `Control plane (default CONTROL_URL, ${DEFAULT_URL})` },
+  'token-file': {
+    kind: 'text',
+    value: 'file',
+    help: 'File with an operator token (default JARVAS_OPERATOR_TOKEN_FILE, JARVAS_OPERATOR_TOKEN)',
+  },
+  ca: { kind: 'text', value: 'file', help: 'Certificates to trust instead of those of the machine, PEM' },
+};
+
+/** @throws ReeveError E_USAGE */
+export async function controlAddress(ctx: CliContext, flags: Flags): Promise<ControlAddress> {
+  const flag = flags.text('url');
+  const baseUrl = controlUrl(
+    flag ?? textOf(ctx.env, 'CONTROL_URL') ?? DEFAULT_URL,
+    flag === undefined ? 'CONTROL_URL' : '--url',
+  );
+  const token = await operatorToken(ctx, flags);
+  const ca = flags.text('ca');
+  return {
+    baseUrl,
+    ...(token === undefined ? {} : { token }),
+    ...(ca === undefined
+      ? {}
+      : { tls: new TlsAgent({ keepAlive: true, ca: pem(resolve(ctx.cwd, ca), '--ca') }) }),
+  };
+}
+
+/** Without the slash at its end. @throws ReeveError E_USAGE */
+export function controlUrl(text: string, variable: string): string {
+  const base = text.trim().replace(/\/+$/, '');
+  const url = URL.parse(base);
+  if (
+    url === null ||
+    !/^https?:$/.test(url.protocol) ||
+    url.search !== '' ||
+    url.hash !== '' ||
+    url.password !== ''
+  )
+    throw new ReeveError('E_USAGE', `${variable} must be an http or https URL`, { variable });
+  return base;
+}
+
+/** @throws ReeveError E_USAGE */
+export function pem(path: string, flag: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new ReeveError('E_USAGE', `${flag}: ${path} cannot be read (${code})`, {
+      flag,
+      file: path,
+    });
+  }
+}
+
+async function operatorToken(ctx: CliContext, flags: Flags): Promise<string | undefined> {
+  const flag = flags.text('token-file');
+  const file = flag ?? textOf(ctx.env, 'JARVAS_OPERATOR_TOKEN_FILE');
+  const from = flag === undefined ? 'JARVAS_OPERATOR_TOKEN_FILE' : '--token-file';
+  if (file !== undefined) return requireToken(await tokenIn(resolve(ctx.cwd, file), from), from);
+  const token = textOf(ctx.env, 'JARVAS_OPERATOR_TOKEN');
+  return token === undefined ? undefined : requireToken(token, 'JARVAS_OPERATOR_TOKEN');
+}
+
+/** The call, until the command is told to stop. */
+export function askControl(
+  ctx: CliContext,
+  address: ControlAddress,
+  call: ControlCall,
+): Promise<ControlAnswer> {
+  return callControl(address, { signal: ctx.signal, ...call });
+}

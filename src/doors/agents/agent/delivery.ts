@@ -1,0 +1,153 @@
+/** Brings a finished run to the control plane: its files, then its result, each as often as it takes and once in effect (J14, J15). */
+import { createReadStream, type ReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { callControl, ControlRefusal, type ControlAddress } from '../client/control-client.ts';
+import type { Artifact } from '../wire/tasks.ts';
+import type { Delivery, Spool } from './spool.ts';
+import { Backoff } from './backoff.ts';
+
+const DAY_MS = 86_400_000;
+const FIRST_MS = 1000;
+const LAST_MS = 300_000;
+/** Of one request of an upload, bytes: what is lost with a connection is at most that. */
+const PIECE_BYTES = 8 * 1_048_576;
+const PIECE_TIMEOUT_MS = 120_000;
+
+export interface DeliveryOptions {
+  readonly address: () => ControlAddress;
+  readonly spool: Spool;
+  note(text: string): void;
+}
+
+export type Delivered = 'delivered' | 'late' | 'refused' | 'given_up' | 'stopped';
+
+/** Tries for a day. @returns `stopped` when the signal came first: it stays in the spool. */
+export async function deliver(
+  delivery: Delivery,
+  options: DeliveryOptions,
+  signal: AbortSignal,
+): Promise<Delivered> {
+  const { spool, note } = options;
+  const { taskId, attempt } = delivery;
+  const backoff = new Backoff(FIRST_MS, LAST_MS);
+  let current = delivery;
+  while (!signal.aborted) {
+    if (Date.now() - current.spooledAtMs > DAY_MS) {
+      note(
+        `task ${taskId}, attempt ${attempt}: the result could not be delivered for a day, and is given up`,
+      );
+      await spool.remove(current);
+      return 'given_up';
+    }
+    try {
+      await bring(current, options.address(), signal);
+      await spool.remove(current);
+      return current.isLate === true ? 'late' : 'delivered';
+    } catch (error) {
+      if (signal.aborted) break;
+      const refusal = error instanceof ControlRefusal ? error : undefined;
+      if (refusal !== undefined && isFinal(refusal)) {
+        if (current.isLate !== true && refusal.status === 409) {
+          // All was there, and only the answer was lost; or the lease was: then what was found is kept beside the winner's.
+          if (await isRecorded(current, options.address(), signal)) {
+            await spool.remove(current);
+            return 'delivered';
+          }
+          current = { ...current, isLate: true };
+          await spool.put(current);
+          continue;
+        }
+        note(`task ${taskId}, attempt ${attempt}: ${refusal.message}`);
+        await spool.remove(current);
+        return 'refused';
+      }
+      await backoff.wait(signal, refusal?.retryAfterMs);
+    }
+  }
+  return 'stopped';
+}
+
+/** Asking again would be answered in the same way. */
+function isFinal({ status }: ControlRefusal): boolean {
+  return status >= 400 && status < 500 && ![401, 408, 425, 429].includes(status);
+}
+
+async function bring(delivery: Delivery, address: ControlAddress, signal: AbortSignal): Promise<void> {
+  const { result, isLate } = delivery;
+  for (const artifact of result.artifacts ?? []) await upload(delivery, artifact, address, signal);
+  if (isLate !== true) await sendResult(delivery, address, signal);
+}
+
+async function sendResult(
+  { taskId, attempt, result }: Delivery,
+  address: ControlAddress,
+  signal: AbortSignal,
+) {
+  await callControl(address, {
+    method: 'POST',
+    path: `/tasks/${taskId}/result`,
+    json: result,
+    key: `${taskId}-${attempt}-result`,
+    signal,
+  });
+}
+
+/** The same result again is answered as the first time. */
+async function isRecorded(
+  delivery: Delivery,
+  address: ControlAddress,
+  signal: AbortSignal,
+): Promise<boolean> {
+  return sendResult(delivery, address, signal).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function upload(
+  { runId, attempt, directory, result, isLate }: Delivery,
+  { path, size, sha256 }: Artifact,
+  address: ControlAddress,
+  signal: AbortSignal,
+): Promise<void> {
+  const file = join(directory, path);
+  const found = await stat(file).catch(() => undefined);
+  // It was there when the run ended; nobody can bring what is gone, and the rest still counts.
+  if (found?.size !== size) return;
+  const place = isLate === true ? `attempts/${attempt}/${path}` : path;
+  const target = `/runs/${runId}/files/${place.split('/').map(encodeURIComponent).join('/')}`;
+  const headers = {
+    'x-lease-id': result.lease_id,
+    digest: `sha-256=${Buffer.from(sha256, 'hex').toString('base64')}`,
+    'content-type': 'application/octet-stream',
+  };
+  const put = async (
+    range: string | undefined,
+    length: number,
+    body: Uint8Array | ReadStream,
+  ): Promise<number> => {
+    const answer = await callControl(address, {
+      method: 'PUT',
+      path: target,
+      signal,
+      timeoutMs: PIECE_TIMEOUT_MS,
+      headers: {
+        ...headers,
+        'content-length': String(length),
+        ...(range === undefined ? {} : { 'content-range': `bytes ${range}/${size}` }),
+      },
+      body,
+    });
+    // Without an offset all of it is there: brought now, or before an answer was lost.
+    return Number(answer.headers['upload-offset'] ?? size);
+  };
+  if (size <= PIECE_BYTES) {
+    await put(undefined, size, size === 0 ? new Uint8Array() : createReadStream(file));
+    return;
+  }
+  for (let from = await put('*', 0, new Uint8Array()); from < size; ) {
+    const to = Math.min(size, from + PIECE_BYTES) - 1;
+    from = await put(`${from}-${to}`, to - from + 1, createReadStream(file, { start: from, end: to }));
+  }
+}

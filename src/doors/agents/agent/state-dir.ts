@@ -1,0 +1,86 @@
+/** The agent's own few files: its token, the allow-list, packages, and the spool. Small, and readable for nobody else. */
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeTextAtomically } from '../../../evidence/output-file.ts';
+import { identify, isAlive, type ProcessIdentity } from '../../../executors/process/processes.ts';
+import { ReeveError } from '../../../model/errors.ts';
+
+export class StateDir {
+  readonly root: string;
+  readonly spool: string;
+  readonly packages: string;
+  readonly allowListPath: string;
+  readonly serialPath: string;
+  readonly #lockPath: string;
+
+  private constructor(root: string) {
+    this.root = root;
+    this.spool = join(root, 'spool');
+    this.packages = join(root, 'packages');
+    this.allowListPath = join(root, 'allowlist.json');
+    this.serialPath = join(root, 'allowlist.serial.json');
+    this.#lockPath = join(root, 'agent.lock');
+  }
+
+  /** @throws ReeveError E_STORE_UNAVAILABLE; E_LEASE_CONFLICT: another agent works with it. */
+  static async open(root: string): Promise<StateDir> {
+    const state = new StateDir(root);
+    try {
+      for (const folder of [root, state.spool, state.packages])
+        await mkdir(folder, { recursive: true, mode: 0o700 });
+      await state.#lock();
+    } catch (cause) {
+      if (cause instanceof ReeveError) throw cause;
+      const { code } = cause as NodeJS.ErrnoException;
+      throw new ReeveError(
+        'E_STORE_UNAVAILABLE',
+        `the agent's directory ${root} cannot be used (${code})`,
+        { path: root },
+        { cause },
+      );
+    }
+    return state;
+  }
+
+  async close(): Promise<void> {
+    await rm(this.#lockPath, { force: true });
+  }
+
+  /** Undefined where there is no such file. */
+  async read(name: string): Promise<string | undefined> {
+    try {
+      return await readFile(join(this.root, name), 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+
+  async write(name: string, text: string): Promise<void> {
+    await writeTextAtomically(join(this.root, name), text);
+  }
+
+  /** Who was killed leaves the file, and is known to be gone by it. */
+  async #lock(): Promise<void> {
+    const text = await this.read('agent.lock');
+    const holder = text === undefined ? undefined : parsed(text);
+    if (holder !== undefined && holder.pid !== process.pid && isAlive(holder))
+      throw new ReeveError(
+        'E_LEASE_CONFLICT',
+        `another agent (process ${holder.pid}) works with ${this.root}`,
+        {
+          path: this.root,
+          pid: holder.pid,
+        },
+      );
+    await this.write('agent.lock', `${JSON.stringify(identify(process.pid))}\n`);
+  }
+}
+
+function parsed(text: string): ProcessIdentity | undefined {
+  try {
+    return JSON.parse(text) as ProcessIdentity;
+  } catch {
+    return undefined;
+  }
+}

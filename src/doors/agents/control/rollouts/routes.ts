@@ -1,0 +1,148 @@
+/** Rollouts over HTTP (contract agents §7): for operators. */
+import type { HttpRequest, Route } from '../../../http.ts';
+import { LIMIT_DEFAULT, PAGE_QUERY, wireTime } from '../../wire/common.ts';
+import { notFound } from '../../wire/errors.ts';
+import {
+  NEW_ROLLOUT,
+  ROLLOUT_CREATED,
+  ROLLOUT_LIST,
+  ROLLOUT_STATES,
+  ROLLOUT_STEP,
+  ROLLOUT_VIEW,
+  type NewRollout,
+  type RolloutStep,
+  type RolloutView,
+} from '../../wire/rollouts.ts';
+import { callerOf } from '../callers.ts';
+import type { TaskBoard } from '../ports.ts';
+import type { Rollout } from './record.ts';
+import type { Rollouts } from './rollouts.ts';
+import type { Verb } from './rules.ts';
+
+export interface RolloutRoutesOptions {
+  readonly rollouts: Rollouts;
+  readonly board: TaskBoard;
+}
+
+const VERBS: readonly (readonly [verb: Verb, summary: string])[] = [
+  ['start', 'Let a draft begin with its canary.'],
+  ['promote', 'Run the agents that are left; of a failing verdict with `override: true` only.'],
+  ['abort', 'Cancel what is queued, stop what runs, hand out nothing more.'],
+  ['pause', 'Hand out nothing more for now; what runs goes on.'],
+  ['resume', 'Go on behind a pause.'],
+];
+
+export function rolloutRoutes({ rollouts, board }: RolloutRoutesOptions): readonly Route[] {
+  const view = async (rollout: Rollout): Promise<RolloutView> =>
+    viewOf(rollout, await board.ofRollout(rollout.spec.tenant, rollout.id));
+  return [
+    {
+      method: 'POST',
+      path: '/rollouts',
+      operation: 'createRollout',
+      summary: 'Begin with a few agents what is to reach all that are meant.',
+      body: { schema: NEW_ROLLOUT, required: true },
+      responses: { 201: { description: 'It is on record.', schema: ROLLOUT_CREATED } },
+      handle: async (request) => {
+        const by = callerOf(request, 'operator');
+        const asked = request.body as NewRollout;
+        if (asked.tenant !== undefined && asked.tenant !== by.tenant) throw notFound('tenant', asked.tenant);
+        const { id, state } = await rollouts.create(by, asked);
+        return { status: 201, json: { rollout_id: id, state } };
+      },
+    },
+    {
+      method: 'GET',
+      path: '/rollouts',
+      operation: 'listRollouts',
+      summary: 'Rollouts, newest first.',
+      query: {
+        ...PAGE_QUERY,
+        state: { description: 'Only in this state', schema: { type: 'string', enum: ROLLOUT_STATES } },
+        environment: { description: 'Only in this environment', schema: { type: 'string' } },
+      },
+      responses: { 200: { description: 'A page of them, without their tasks.', schema: ROLLOUT_LIST } },
+      handle: async (request) => {
+        const { tenant } = callerOf(request, 'operator');
+        const { limit = LIMIT_DEFAULT, cursor, state, environment } = request.query;
+        const { items, nextCursor } = await rollouts.list(tenant, {
+          limit: limit as number,
+          ...(cursor === undefined ? {} : { cursor: cursor as string }),
+          ...(state === undefined ? {} : { state: state as string }),
+          ...(environment === undefined ? {} : { environment: environment as string }),
+        });
+        const page = items.map((rollout) => viewOf(rollout, undefined));
+        return { json: { rollouts: page, ...(nextCursor === undefined ? {} : { next_cursor: nextCursor }) } };
+      },
+    },
+    {
+      method: 'GET',
+      path: '/rollouts/{rollout_id}',
+      operation: 'getRollout',
+      summary: 'A rollout: its state, its verdict criterion by criterion, and its tasks.',
+      responses: { 200: { description: 'The rollout.', schema: ROLLOUT_VIEW } },
+      handle: async (request) => {
+        const { tenant } = callerOf(request, 'operator');
+        return { json: await view(await rollouts.get(tenant, idOf(request))) };
+      },
+    },
+    ...VERBS.map(
+      ([verb, summary]): Route => ({
+        method: 'POST',
+        path: `/rollouts/{rollout_id}/${verb}`,
+        operation: `${verb}Rollout`,
+        summary,
+        body: { schema: ROLLOUT_STEP, required: true },
+        responses: { 200: { description: 'The rollout as it is now.', schema: ROLLOUT_VIEW } },
+        handle: async (request) => {
+          const by = callerOf(request, 'operator');
+          const { reason, expected_state: expectedState, override } = request.body as RolloutStep;
+          const rollout = await rollouts.act(by, idOf(request), verb, {
+            by: by.actor,
+            reason,
+            ...(expectedState === undefined ? {} : { expectedState }),
+            ...(override === undefined ? {} : { override }),
+          });
+          return { json: await view(rollout) };
+        },
+      }),
+    ),
+  ];
+}
+
+function idOf({ params }: HttpRequest): string {
+  return params['rollout_id'] ?? '';
+}
+
+function viewOf(
+  rollout: Rollout,
+  tasks: Awaited<ReturnType<TaskBoard['ofRollout']>> | undefined,
+): RolloutView {
+  const { id, spec, state, pausedFrom, canary, batches, batchesDone, verdict, verdictAtMs, lastAct } =
+    rollout;
+  return {
+    rollout_id: id,
+    state,
+    ...(pausedFrom === undefined ? {} : { paused_from: pausedFrom }),
+    ...spec,
+    canary_agents: canary,
+    batches,
+    batches_done: batchesDone,
+    ...(verdict === undefined ? {} : { verdict: { ...verdict, evaluated_at: wireTime(verdictAtMs ?? 0) } }),
+    ...(lastAct === undefined ? {} : { last_action: lastAct }),
+    created_at: wireTime(rollout.createdAtMs),
+    updated_at: wireTime(rollout.updatedAtMs),
+    ...(tasks === undefined
+      ? {}
+      : {
+          tasks: tasks.map(({ task_id, run_id, target, status, phase }) => ({
+            task_id,
+            run_id,
+            agent_id: target.agent_ids?.[0] ?? '',
+            status,
+            ...(phase === undefined ? {} : { phase }),
+            artifacts: `/runs/${run_id}`,
+          })),
+        }),
+  };
+}
