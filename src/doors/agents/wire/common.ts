@@ -25,7 +25,7 @@ export const SHORT_TEXT = { type: 'string', maxLength: 256 } as const;
 export const REASON = { type: 'string', maxLength: 4096 } as const;
 /** Path of a file of a run, relative, with forward slashes; who takes it checks it. */
 export const FILE_PATH = { type: 'string', minLength: 1, maxLength: 1024 } as const;
-export const LABELS_MAX = 64;
+const LABELS_MAX = 64;
 export const LABELS = {
   type: 'object',
   maxProperties: LABELS_MAX,

@@ -18,7 +18,7 @@ import {
 export const OUTCOMES = ['succeeded', 'failed', 'refused', 'cancelled', 'timed_out'] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 /** `lost`: its agents went away, as often as it may be tried. */
-export const FINAL_STATUSES = [...OUTCOMES, 'lost'] as const;
+const FINAL_STATUSES = [...OUTCOMES, 'lost'] as const;
 export const TASK_STATUSES = ['queued', 'leased', 'running', ...FINAL_STATUSES] as const;
 export type TaskStatus = (typeof TASK_STATUSES)[number];
 export const PHASES = ['canary', 'full'] as const;
@@ -35,7 +35,7 @@ export const TASK_DEFAULTS = {
   max_output_bytes: 64 * 1_048_576,
 } as const;
 
-export const TARGET = {
+const TARGET = {
   type: 'object',
   additionalProperties: false,
   maxProperties: 1,

@@ -4,6 +4,7 @@
  */
 import { setTimeout as timer } from 'node:timers';
 import type { Clock } from '../../../../engine/ports.ts';
+import { ReeveError } from '../../../../model/errors.ts';
 import type { Agent } from '../agents.ts';
 import type { HandedOut } from '../../wire/tasks.ts';
 import { newId } from '../../wire/ids.ts';
@@ -196,6 +197,11 @@ export class Dispatch {
       return undefined;
     } catch (error) {
       this.frees(task, agent.id);
+      if (error instanceof ReeveError && !error.code.startsWith('E_STORE_')) {
+        // Somebody holds its run by other means: that must not keep other tasks from agents.
+        note(`task ${id} cannot be handed out: ${error.message}`);
+        return undefined;
+      }
       // The store failed. Where nothing was recorded, somebody else may have more luck.
       if (tasks.get(id) === task && task.record.view.status === 'queued') this.offer(task);
       throw error;
