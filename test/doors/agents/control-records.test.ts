@@ -168,6 +168,20 @@ test('J12 a restart keeps agents, tasks and leases, and gives no lease out anew'
   expect(verifyChain(text, sha256).ok).toBe(true);
 });
 
+test('J12 a lease that ran out while nobody could renew it holds for another while', async ({ open }) => {
+  const plane = await open({ leaseS: 3 });
+  const [a, b] = [await plane.register('a'), await plane.register('b')];
+  await plane.task();
+  const task = await a.take();
+  const endsMs = Date.parse((await a.renew(task)).json.lease_expires_at);
+  await plane.close();
+  await expect.poll(() => Date.now() > endsMs + 1000, { timeout: 20_000 }).toBe(true);
+  await plane.open();
+  expect((await a.renew(task)).status).toBe(200);
+  expect(await b.poll()).toBeNull();
+  expect((await a.result(task)).json).toEqual({ status: 'succeeded' });
+});
+
 async function lines(plane: Plane) {
   return plane.ask('GET', '/audit', undefined, { headers: { accept: 'application/x-ndjson' } });
 }
