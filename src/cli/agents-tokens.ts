@@ -3,7 +3,7 @@ import { chmod, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { newToken, tokenHash, type ConfiguredToken } from '../doors/agents/control/tokens.ts';
 import { NAME } from '../doors/agents/wire/common.ts';
-import { DEFAULT_TENANT } from '../doors/agents/wire/ids.ts';
+import { DEFAULT_TENANT } from '../doors/agents/ids.ts';
 import { problemsOf, refuseProblems } from '../doors/validate.ts';
 import { writeFileAtomically } from '../evidence/output-file.ts';
 import { ReeveError } from '../model/errors.ts';

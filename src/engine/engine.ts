@@ -119,7 +119,8 @@ export class Engine {
       }
       const held = this.#heldBy(hot, command);
       const root = this.#rootBeside(hot, command);
-      const lease = held === undefined ? undefined : await this.#leaseOf(hot, held, isFromOutside(command, hot.state));
+      const lease =
+        held === undefined ? undefined : await this.#leaseOf(hot, held, isFromOutside(command, hot.state));
       const rootLease = root === undefined ? undefined : await this.#leaseOf(hot, root, true);
       // Someone claimed it while we looked.
       if (this.#heldBy(hot, command)?.epoch !== held?.epoch) continue;

@@ -9,7 +9,7 @@ import { setAsideLeftover } from '../runner/leftover.ts';
 import { prepareSkill, verifyCommand } from '../runner/prepare.ts';
 import { refuse, runOperational, type OperationalRun, type RunOutcome } from '../runner/run.ts';
 import { loadAllowList, loadTrust } from '../runner/verification.ts';
-import { wireTime } from '../wire/common.ts';
+import { timestamp } from '../ids.ts';
 import type { HandedOut, ResultRequest } from '../wire/tasks.ts';
 import { packageBytes } from './downloads.ts';
 import { resolveSecrets } from './secrets.ts';
@@ -79,7 +79,7 @@ async function start(
     await callControl(address(), {
       method: 'POST',
       path: `/tasks/${id}/start`,
-      json: { lease_id, started_at: wireTime(Date.now()) },
+      json: { lease_id, started_at: timestamp(Date.now()) },
       key: `${id}-${attempt}-start`,
       signal,
     });

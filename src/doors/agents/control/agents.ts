@@ -7,7 +7,7 @@ import {
   type AgentView,
   type RegisterRequest,
 } from '../wire/agents.ts';
-import { wireTime } from '../wire/common.ts';
+import { timestamp } from '../ids.ts';
 import { conflict, notFound } from '../wire/errors.ts';
 import type { AgentDirectory, Audit, Caller, Ledger } from './ports.ts';
 import type { TenantRedaction } from './redaction.ts';
@@ -231,8 +231,8 @@ export class Agents implements AgentDirectory {
       tenant,
       state: this.#state(agent),
       ...about,
-      registered_at: wireTime(registeredMs),
-      last_seen_at: wireTime(this.#seenMs(agent)),
+      registered_at: timestamp(registeredMs),
+      last_seen_at: timestamp(this.#seenMs(agent)),
       running: this.#options.running(tenant, id),
     };
   }

@@ -3,7 +3,7 @@ import { sha256 } from '../../../engine/system.ts';
 import { canonicalJson } from '../../../model/canonical.ts';
 import type { ServiceDatabase } from '../../../store/sqlite/service-database.ts';
 import type { AuditEntry } from '../wire/audit.ts';
-import { wireTime } from '../wire/common.ts';
+import { timestamp } from '../ids.ts';
 import { CHAIN_START, chained, type ChainHead } from './audit-chain.ts';
 import type { Audit, AuditNote } from './ports.ts';
 
@@ -47,7 +47,7 @@ export class AuditLog implements Audit {
     const { nowMs, redact } = this.#options;
     const said = redact(tenant, { actor, object, before, after, reason });
     const entry = chained(
-      present({ seq: seq + 1, ts: wireTime(nowMs()), tenant, action, ...said, prev_hash: hash }),
+      present({ seq: seq + 1, ts: timestamp(nowMs()), tenant, action, ...said, prev_hash: hash }),
       sha256,
     );
     this.#insert.run(tenant, entry.seq, entry.hash, canonicalJson(entry));

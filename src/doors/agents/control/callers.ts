@@ -2,7 +2,7 @@
 import type { HttpRequest } from '../../http.ts';
 import type { Principal } from '../../../policy/auth/principal.ts';
 import { AgentsFailure } from '../wire/errors.ts';
-import { DEFAULT_TENANT } from '../wire/ids.ts';
+import { DEFAULT_TENANT } from '../ids.ts';
 import type { Caller, Role } from './ports.ts';
 
 type Asking = Pick<HttpRequest, 'principal'>;

@@ -8,7 +8,7 @@ import type { HttpReply, HttpRequest, Route } from '../../http.ts';
 import { canonicalJson } from '../../../model/canonical.ts';
 import type { ServiceDatabase } from '../../../store/sqlite/service-database.ts';
 import { AgentsFailure } from '../wire/errors.ts';
-import { derivedId } from '../wire/ids.ts';
+import { derivedId } from '../ids.ts';
 import type { Ledger } from './ports.ts';
 
 export const IDEMPOTENCY_SCHEMA = `create table idempotency (

@@ -3,7 +3,7 @@ import { list, object } from '../../wire-schema.ts';
 import type { HttpRequest, Route } from '../../http.ts';
 import { LIMIT_DEFAULT, PAGE_QUERY } from '../wire/common.ts';
 import { invalidField, notFound } from '../wire/errors.ts';
-import { derivedId, newId } from '../wire/ids.ts';
+import { derivedId, newId } from '../ids.ts';
 import {
   CANCEL_REQUEST,
   NEW_TASK,

@@ -8,7 +8,7 @@ import { problemsOf } from '../../validate.ts';
 import { LEASE_S, POLL_INTERVAL_S } from '../wire/agents.ts';
 import { ERROR_ENVELOPE } from '../wire/common.ts';
 import { AgentsFailure, agentsFailure } from '../wire/errors.ts';
-import { DEFAULT_TENANT } from '../wire/ids.ts';
+import { DEFAULT_TENANT } from '../ids.ts';
 import type { TenantSettings } from '../wire/settings.ts';
 import { ROLLOUT_STATES, type RolloutState } from '../wire/rollouts.ts';
 import { Agents, AGENTS_SCHEMA } from './agents.ts';

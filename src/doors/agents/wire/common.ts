@@ -1,6 +1,6 @@
 /** What the calls of the control plane have in common (contract agents §2): forms of ids, lists, times, how it fails. */
 import { ANYTHING, object, TEXT } from '../../wire-schema.ts';
-import { ACTION_PATTERN, NAME_PATTERN, SKILL_NAME_PATTERN } from './ids.ts';
+import { ACTION_PATTERN, NAME_PATTERN, SKILL_NAME_PATTERN } from '../ids.ts';
 
 export const NAME = { type: 'string', pattern: NAME_PATTERN } as const;
 export const ACTION = { type: 'string', pattern: ACTION_PATTERN } as const;
@@ -59,9 +59,4 @@ export interface Page<T> {
   readonly items: readonly T[];
   /** Where the next page begins; absent on the last one. */
   readonly nextCursor?: string;
-}
-
-/** RFC 3339 in UTC, whole seconds. */
-export function wireTime(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
 }

@@ -13,7 +13,7 @@ import type { AuditNote, Caller, LiveLease, TaskBoard } from '../../../../src/do
 import { ERROR_ENVELOPE } from '../../../../src/doors/agents/wire/common.ts';
 import { agentsFailure } from '../../../../src/doors/agents/wire/errors.ts';
 import { RETENTION_DEFAULTS, type Retention } from '../../../../src/doors/agents/wire/settings.ts';
-import { engineRunId } from '../../../../src/doors/agents/wire/ids.ts';
+import { engineRunId } from '../../../../src/doors/agents/ids.ts';
 import type { TaskView } from '../../../../src/doors/agents/wire/tasks.ts';
 import type { RouteGroup } from '../../../../src/doors/http.ts';
 import { startServer, type RunningServer } from '../../../../src/server/server.ts';

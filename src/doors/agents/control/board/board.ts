@@ -8,9 +8,9 @@ import type { ServiceDatabase } from '../../../../store/sqlite/service-database.
 import type { Meter } from '../../../../telemetry/meter.ts';
 import type { Agent } from '../agents.ts';
 import type { AllowLists } from '../allow-lists.ts';
-import { wireTime, type Page } from '../../wire/common.ts';
+import { type Page } from '../../wire/common.ts';
 import { conflict, invalidField, notFound } from '../../wire/errors.ts';
-import { engineRunId, newId } from '../../wire/ids.ts';
+import { timestamp, engineRunId, newId } from '../../ids.ts';
 import { isFinal, TASK_DEFAULTS, type HandedOut, type NewTask, type TaskView } from '../../wire/tasks.ts';
 import type { Audit, Caller, Ledger, LiveLease, TaskBoard, TaskIds, TaskQuery } from '../ports.ts';
 import type { TenantRedaction } from '../redaction.ts';
@@ -224,7 +224,7 @@ function documentOf(
     max_attempts: task.max_attempts ?? TASK_DEFAULTS.max_attempts,
     priority: task.priority ?? TASK_DEFAULTS.priority,
     env_refs: task.env_refs ?? [],
-    ...(not_before === undefined ? {} : { not_before: wireTime(Date.parse(not_before)) }),
+    ...(not_before === undefined ? {} : { not_before: timestamp(Date.parse(not_before)) }),
     ...(rollout_id === undefined ? {} : { rollout_id }),
     ...(phase === undefined ? {} : { phase }),
   };

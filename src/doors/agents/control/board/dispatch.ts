@@ -7,7 +7,7 @@ import type { Clock } from '../../../../engine/ports.ts';
 import { ReeveError } from '../../../../model/errors.ts';
 import type { Agent } from '../agents.ts';
 import type { HandedOut } from '../../wire/tasks.ts';
-import { newId } from '../../wire/ids.ts';
+import { newId } from '../../ids.ts';
 import { fits, TaskQueue, type Candidate, type QueuedTask } from './queue.ts';
 import type { Lease, TaskRecord } from './record.ts';
 import type { LiveTask, Tasks } from './tasks.ts';

@@ -7,9 +7,8 @@ import type { Command } from '../../../../model/commands.ts';
 import type { ErrorCode } from '../../../../model/errors.ts';
 import type { JsonObject } from '../../../../model/json.ts';
 import type { Meter } from '../../../../telemetry/meter.ts';
-import { wireTime } from '../../wire/common.ts';
 import { conflict, notFound, type AgentsFailure } from '../../wire/errors.ts';
-import { newId } from '../../wire/ids.ts';
+import { timestamp, newId } from '../../ids.ts';
 import { isFinal, type ResultRequest, type TaskResult, type TaskStatus } from '../../wire/tasks.ts';
 import type { Caller } from '../ports.ts';
 import type { TenantRedaction } from '../redaction.ts';
@@ -128,7 +127,7 @@ export class Leases {
     const untilMs = Math.max(lease.untilMs, this.#nowMs() + ms);
     const { store } = this.#options.engine;
     if (!(await store.renew(engineId, view.task_id, lease.epoch, untilMs))) return false;
-    this.#options.tasks.renewed(task, untilMs, wireTime(untilMs));
+    this.#options.tasks.renewed(task, untilMs, timestamp(untilMs));
     return true;
   }
 

@@ -1,7 +1,7 @@
 /** A task as the fold of its run's events (I3): what lists show, who holds it, and whether it is over. Pure. */
 import type { RecordedEvent, RunEvent } from '../../../../model/events.ts';
 import type { JsonObject } from '../../../../model/json.ts';
-import { wireTime } from '../../wire/common.ts';
+import { timestamp } from '../../ids.ts';
 import { isFinal, type TaskResult, type TaskStatus, type TaskView } from '../../wire/tasks.ts';
 
 export const DOOR = 'agents';
@@ -98,7 +98,7 @@ function created(
       ...document,
       status: 'queued',
       attempt: 0,
-      created_at: wireTime(atMs),
+      created_at: timestamp(atMs),
       created_by: spec.actor,
     },
   };
@@ -121,7 +121,7 @@ function changed(record: TaskRecord, event: RunEvent, atMs: number): Partial<Tas
           status: 'leased',
           attempt: event.attempt,
           agent_id: agent,
-          lease_expires_at: wireTime(untilMs),
+          lease_expires_at: timestamp(untilMs),
         },
       };
     }
@@ -152,7 +152,7 @@ function fact(record: TaskRecord, name: string, data: JsonObject, atMs: number):
   const { view } = record;
   if (isFinal(view.status)) return {};
   if (name === STARTED_FACT && view.status === 'leased')
-    return { startedMs: atMs, view: { ...view, status: 'running', started_at: wireTime(atMs) } };
+    return { startedMs: atMs, view: { ...view, status: 'running', started_at: timestamp(atMs) } };
   if (name !== CANCEL_FACT) return {};
   const reason = typeof data['reason'] === 'string' ? { reason: data['reason'] } : {};
   return { view: { ...view, cancel_requested: true, ...reason } };
@@ -173,7 +173,7 @@ function ended(record: TaskRecord, end: TaskEnd, atMs: number): Partial<TaskReco
     view: {
       ...view,
       status,
-      finished_at: wireTime(atMs),
+      finished_at: timestamp(atMs),
       ...(reason === undefined ? {} : { reason }),
       ...(result === undefined ? {} : { result }),
     },

@@ -2,7 +2,7 @@
 import type { HttpReply, HttpRequest, Route } from '../../../http.ts';
 import { ReeveError } from '../../../../model/errors.ts';
 import type { BlobStreams } from '../../../../store/blob-streams.ts';
-import { wireTime } from '../../wire/common.ts';
+import { timestamp } from '../../ids.ts';
 import { AgentsFailure, notFound } from '../../wire/errors.ts';
 import { callerOf } from '../callers.ts';
 import { wantedOf } from './conditions.ts';
@@ -117,7 +117,7 @@ function typeOf(path: string): string {
 }
 
 function removed({ path, size, sha256 }: FileRow, removedMs: number): AgentsFailure {
-  const at = wireTime(removedMs);
+  const at = timestamp(removedMs);
   return new AgentsFailure(
     404,
     'removed',

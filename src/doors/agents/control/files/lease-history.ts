@@ -1,7 +1,7 @@
 /** Which attempt a lease was given for, also once it is lost: the engine's events know (contract agents §2.2). */
 import type { RunEvent } from '../../../../model/events.ts';
 import type { RunStore } from '../../../../store/run-store.ts';
-import { engineRunId } from '../../wire/ids.ts';
+import { engineRunId } from '../../ids.ts';
 
 export interface PastLease {
   readonly attempt: number;

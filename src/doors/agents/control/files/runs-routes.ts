@@ -10,8 +10,8 @@ import {
   SHA256,
   SHORT_TEXT,
   UUID,
-  wireTime,
 } from '../../wire/common.ts';
+import { timestamp } from '../../ids.ts';
 import { notFound } from '../../wire/errors.ts';
 import { TASK_STATUSES, type TaskStatus, type TaskView } from '../../wire/tasks.ts';
 import { callerOf } from '../callers.ts';
@@ -154,8 +154,8 @@ function fileView(row: FileRow): object {
     sha256,
     kind,
     attempt,
-    created_at: wireTime(createdMs),
+    created_at: timestamp(createdMs),
     ...(row.redactions === null ? {} : { redacted }),
-    ...(removedMs === null ? {} : { removed_at: wireTime(removedMs) }),
+    ...(removedMs === null ? {} : { removed_at: timestamp(removedMs) }),
   };
 }

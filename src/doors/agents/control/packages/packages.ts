@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import type { BlobStore } from '../../../../store/blob-store.ts';
 import type { ServiceDatabase } from '../../../../store/sqlite/service-database.ts';
 import { readPackage } from '../../skills/read-package.ts';
-import { wireTime } from '../../wire/common.ts';
+import { timestamp } from '../../ids.ts';
 import { AgentsFailure, conflict, invalidField, notFound } from '../../wire/errors.ts';
 import type { PublishedSkill } from '../../wire/skills.ts';
 import type { Audit, Caller, Ledger, TaskBoard } from '../ports.ts';
@@ -158,7 +158,7 @@ export class Packages {
 }
 
 function viewOf({ name, version, digest, size, published_at_ms, published_by }: Row): PublishedSkill {
-  return { name, version, digest, size, published_at: wireTime(published_at_ms), published_by };
+  return { name, version, digest, size, published_at: timestamp(published_at_ms), published_by };
 }
 
 function requirePackageOf(bytes: Buffer, name: string, version: string): void {

@@ -4,7 +4,7 @@ import type { Engine } from '../../../../engine/engine.ts';
 import type { ServiceDatabase } from '../../../../store/sqlite/service-database.ts';
 import type { Page } from '../../wire/common.ts';
 import { AgentsFailure, conflict, notFound } from '../../wire/errors.ts';
-import { derivedId, newId } from '../../wire/ids.ts';
+import { derivedId, newId } from '../../ids.ts';
 import { ROLLOUT_FINAL, type NewRollout, type RolloutState } from '../../wire/rollouts.ts';
 import type { Phase } from '../../wire/tasks.ts';
 import type { AgentDirectory, Audit, AuditNote, Caller, Ledger, RunFiles, TaskBoard } from '../ports.ts';

@@ -1,6 +1,7 @@
 /** Rollouts over HTTP (contract agents §7): for operators. */
 import type { HttpRequest, Route } from '../../../http.ts';
-import { LIMIT_DEFAULT, PAGE_QUERY, wireTime } from '../../wire/common.ts';
+import { LIMIT_DEFAULT, PAGE_QUERY } from '../../wire/common.ts';
+import { timestamp } from '../../ids.ts';
 import { notFound } from '../../wire/errors.ts';
 import {
   NEW_ROLLOUT,
@@ -128,10 +129,10 @@ function viewOf(
     canary_agents: canary,
     batches,
     batches_done: batchesDone,
-    ...(verdict === undefined ? {} : { verdict: { ...verdict, evaluated_at: wireTime(verdictAtMs ?? 0) } }),
+    ...(verdict === undefined ? {} : { verdict: { ...verdict, evaluated_at: timestamp(verdictAtMs ?? 0) } }),
     ...(lastAct === undefined ? {} : { last_action: lastAct }),
-    created_at: wireTime(rollout.createdAtMs),
-    updated_at: wireTime(rollout.updatedAtMs),
+    created_at: timestamp(rollout.createdAtMs),
+    updated_at: timestamp(rollout.updatedAtMs),
     ...(tasks === undefined
       ? {}
       : {
