@@ -18,8 +18,7 @@ export type RolloutState = (typeof ROLLOUT_STATES)[number];
 export const ROLLOUT_FINAL: readonly RolloutState[] = ['completed', 'aborted', 'failed'];
 
 const PERCENT = { type: 'number', exclusiveMinimum: 0, maximum: 100 } as const;
-export const SEVERITIES = ['critical', 'high', 'medium', 'low', 'info'] as const;
-export type Severity = (typeof SEVERITIES)[number];
+const SEVERITIES = ['critical', 'high', 'medium', 'low', 'info'] as const;
 export const CRITERIA = object(
   {},
   {
@@ -124,7 +123,7 @@ export const ROLLOUT_STEP = object(
 );
 export type RolloutStep = TypeOf<typeof ROLLOUT_STEP>;
 
-export const VERDICT = object(
+const VERDICT = object(
   {
     verdict: word('pass', 'fail'),
     evaluated_at: TIME,

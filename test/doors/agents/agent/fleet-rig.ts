@@ -85,11 +85,11 @@ export function skillEntry(
   bytes: Uint8Array,
   more: Partial<AllowListEntry> = {},
 ): AllowListEntry {
-  return { kind: 'skill', name, version: '1.0.0', digest: digestOfBytes(bytes), ...more } as AllowListEntry;
+  return { kind: 'skill', name, version: '1.0.0', digest: digestOfBytes(bytes), ...more };
 }
 
 export function commandEntry(command: string | readonly string[]): AllowListEntry {
-  return { kind: 'command', digest: digestOfCommand(command) } as AllowListEntry;
+  return { kind: 'command', digest: digestOfCommand(command) };
 }
 
 /** A line for each execution, whatever the control plane believes. */

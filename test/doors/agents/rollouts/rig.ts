@@ -105,7 +105,7 @@ export interface Rig {
   readonly clock: { aheadMs: number };
 }
 
-export function agentView(agent_id: string, more: Partial<AgentView> = {}): AgentView {
+function agentView(agent_id: string, more: Partial<AgentView> = {}): AgentView {
   return { agent_id, tenant: 'default', state: 'online', labels: {}, ...more } as AgentView;
 }
 

@@ -7,7 +7,7 @@ import { emptyRollout, withFact, type Act, type Rollout, type RolloutFact } from
 import type { RolloutSpec } from './spec.ts';
 
 /** Says by a label that a run is a rollout; nobody serves its queue, since it has no work of its own. */
-export const ROLLOUT_PROTOCOL = 'agents/rollout';
+const ROLLOUT_PROTOCOL = 'agents/rollout';
 const QUEUE = 'agents-rollouts';
 const PAGE = 500;
 
