@@ -33,7 +33,7 @@ export const CRITERIA = object(
     bake_s: { type: 'integer', minimum: 0, maximum: 604_800 } as const,
     deadline_s: { type: 'integer', minimum: 1, maximum: 604_800 } as const,
     health_gate: object(
-      { url: URI },
+      { url: { ...URI, pattern: '^https?://' } as const },
       {
         expect: { type: 'integer', minimum: 100, maximum: 599 } as const,
         attempts: { type: 'integer', minimum: 1, maximum: 100 } as const,
