@@ -73,7 +73,7 @@ function mergeByRun(batch: readonly Waiting[]): readonly Group[] {
     // After a conflict the queue may hold both the stale commit and its successor on the reloaded run. Aliases may be
     // refused: what came before them must not be refused with them.
     const follows = group?.commit.head.hash === commit.expectedHash && commit.aliases === undefined;
-    if (group === undefined || !follows) {
+    if (group === undefined || !follows || takesWhatIsFreed(group.commit.work, commit.work)) {
       const begun = { commit, members: [waiting] };
       groups.push(begun);
       latest.set(commit.runId, begun);
@@ -93,6 +93,15 @@ function mergeByRun(batch: readonly Waiting[]): readonly Group[] {
     group.members.push(waiting);
   }
   return groups;
+}
+
+/** The store judges a lease by the rows before its commit: one that is let go there would still stand. */
+function takesWhatIsFreed(earlier: readonly WorkChange[], later: readonly WorkChange[]): boolean {
+  const leased = new Set(later.flatMap((change) => (change.op === 'lease' ? [change.node] : [])));
+  return earlier.some((change) => {
+    if (change.op === 'clear') return leased.size > 0;
+    return (change.op === 'unlease' || change.op === 'drop') && leased.has(change.node);
+  });
 }
 
 /** A lease writes the whole row of its node: to offer that first would write it, and its place in the index, twice. */

@@ -217,6 +217,15 @@ export function runStoreContract(name: string, open: () => Promise<RunStoreHarne
         expect((await store.head('r'))?.version).toBe(3);
       });
 
+      test('a lease that one commit of a batch lets go of the next one may take', async () => {
+        const { store } = await harness();
+        const head = await put(store, 'r', { work: [lease('a', 1, 0, 1000)] });
+        const freed = commitOf(head, { work: [{ op: 'unlease', node: 'a', dueMs: 5, parked: false }] });
+        const taken = commitOf(freed.head, { work: [lease('a', 2, 5, 2000)] });
+        expect(await store.commit([freed, taken])).toEqual(['ok', 'ok']);
+        expect(await store.work('r')).toMatchObject([{ node: 'a', epoch: 2, untilMs: 2000 }]);
+      });
+
       test('a commit without events replaces what is stored beside them', async () => {
         const { store } = await harness();
         const made = await put(store, 'r', {

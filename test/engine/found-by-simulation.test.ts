@@ -290,3 +290,36 @@ test('a plan below an external composite that waits for an approval gives the wo
   lab.world.end('r.0.1');
   stop();
 });
+
+test('a lease that is let go and taken again in one process at once: neither is in the way of the other', async () => {
+  let commits = 0;
+  const counting = (store: RunStore): RunStore =>
+    new Proxy(store, {
+      get: (target, key) => {
+        const value: unknown = Reflect.get(target, key, target);
+        if (key === 'commit') commits += 1;
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+  const server = lab.engine(counting);
+  await create(planOf([step('a', HANGS)]));
+  const held = await lab.worker('w1', { engine: server }).claim('r');
+  commits = 0;
+  const [, taken] = await Promise.all([
+    server.execute('r', {
+      type: 'release',
+      node: 'root',
+      epoch: held?.lease.epoch ?? 0,
+      cause: 'released',
+      seenMs: lab.clock.nowMs(),
+    }),
+    server.execute('r', {
+      type: 'claim',
+      node: 'root',
+      claimant: { worker: 'w2', leaseId: 'second', ttlMs: TTL_MS },
+    }),
+  ]);
+  expect(taken.isDecidedAgain).toBe(false);
+  expect(commits).toBe(1);
+  expect(await server.store.work('r')).toMatchObject([{ node: 'root', worker: 'w2', epoch: 2 }]);
+});
