@@ -45,6 +45,10 @@ interface Audited {
   /** Nodes with an unknown outcome that nobody has looked at since. */
   readonly unknown: Set<string>;
   isOver: boolean;
+  /** Who wrote each event. */
+  readonly writers: string[];
+  /** Whose commits met a conflict: what they had built on them comes later, and meets one too. */
+  readonly overtaken: Set<string>;
 }
 
 interface Intent {
@@ -57,6 +61,8 @@ interface Intent {
 /** Whoever commits, as far as the auditor must know it. */
 interface Writer {
   readonly name: string;
+  /** Something went wrong with it, or it was made to forget: it may not know what it did. */
+  readonly hasFaults: boolean;
 }
 
 export class Auditor {
@@ -106,6 +112,7 @@ export class Auditor {
     // The store is as the last commit of each run has left it: only then can it be compared.
     const last = new Map(commits.flatMap(({ runId }, at) => (results[at] === 'ok' ? [[runId, at]] : [])));
     commits.forEach((commit, at) => {
+      if (results[at] === 'conflict') this.guard('I3', () => this.#conflicts(writer, commit));
       if (results[at] !== 'ok') return;
       this.guard('I3', () => {
         this.#written(writer, commit, leases.get(commit.runId) ?? new Map());
@@ -184,6 +191,25 @@ export class Auditor {
     });
   }
 
+  /**
+   * I3: a process knows what it did itself. Its commit meets a conflict only when somebody else has written since the
+   * events that it builds on, or holds the lease that it takes.
+   */
+  #conflicts({ name, hasFaults }: Writer, { runId, expectedVersion, expectedHash, work }: Commit): void {
+    const run = this.#runs.get(runId);
+    if (run === undefined || hasFaults || run.overtaken.has(name)) return;
+    run.overtaken.add(name);
+    const built = this.#db.runs.get(runId)?.events[expectedVersion - 1]?.hash;
+    if (expectedVersion > 0 && built !== expectedHash) return;
+    const since = run.writers.slice(expectedVersion);
+    const held = this.#db.work(runId).filter(({ worker, node }) => {
+      return worker === name && work.some((change) => change.op === 'lease' && change.node === node);
+    });
+    const isOwn = since.length === 0 ? held.length > 0 : since.every((writer) => writer === name);
+    assert.ok(!isOwn, `I3: ${name} is in conflict with itself over ${runId}`);
+    this.checks += 1;
+  }
+
   #written(writer: Writer, commit: Commit, leases: Map<string, number>): void {
     const { runId } = commit;
     const run = this.#runs.get(runId) ?? newRun(runId);
@@ -200,6 +226,7 @@ export class Auditor {
       );
       const recorded = { seq, atMs, event: this.#payload(parsed) };
       if (seq === 1) run.createdAtMs = atMs;
+      run.writers.push(writer.name);
       const isOvertaken = overtakes(recorded.event, commit);
       if (!isOvertaken) this.#fenced(writer, run, recorded, leases);
       this.#billed(run, recorded, leases);
@@ -428,6 +455,8 @@ function newRun(runId: string): Audited {
     marks: new Set(),
     unknown: new Set(),
     isOver: false,
+    writers: [],
+    overtaken: new Set(),
   };
 }
 

@@ -1,4 +1,5 @@
 /** What goes wrong, decided beforehand from the seed: a list, so that a failure can be replayed with parts of it. */
+import type { Mood } from './moods.ts';
 import { Random } from './random.ts';
 
 /** A kind of call that a process makes to the world outside of it. */
@@ -61,16 +62,17 @@ const WEIGHTS = Object.fromEntries(
   Object.entries(KINDS).map(([kind, { weight }]) => [kind, weight]),
 ) as Record<FaultKind, number>;
 
-export function planFaults(seed: number, slots: readonly string[]): Fault[] {
+export function planFaults(seed: number, slots: readonly string[], mood: Mood): Fault[] {
   const random = new Random(seed, 'faults');
-  const count = random.oneIn(12) ? 0 : random.int(1, 14);
+  const count = random.oneIn(12) ? 0 : random.int(...mood.faults);
+  const weights = { ...WEIGHTS, ...mood.faultWeights };
   return Array.from({ length: count }, (_, at): Fault => {
-    const kind = random.weighed(WEIGHTS);
+    const kind = random.weighed(weights);
     const long = random.oneIn(3);
     return {
       id: `f${at}`,
       slot: random.pick(slots),
-      call: random.oneIn(2) ? random.int(1, 60) : random.int(1, 250),
+      call: random.oneIn(2) ? random.int(1, 60) : random.int(1, mood.callsMax),
       kind,
       ms: long ? random.int(20_000, 90_000) : random.int(1, 3000),
       flag: random.oneIn(3),
@@ -85,11 +87,9 @@ export class FaultPlan {
   readonly #calls = new Map<string, number>();
   #isHealed = false;
   fired = 0;
-  readonly planned: number;
 
   constructor(faults: readonly Fault[]) {
     this.#waiting = [...faults];
-    this.planned = faults.length;
   }
 
   /** Nothing goes wrong any more. */

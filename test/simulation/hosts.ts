@@ -31,6 +31,13 @@ export class Hosts {
     return this.#hostOf(holder.slot) === this.#hostOf(from.slot);
   }
 
+  /** Whether nothing has ever gone wrong with who held the lease that an event names. */
+  holderIsWell(body: string): boolean {
+    const { event } = JSON.parse(body) as { event: { lease?: { leaseId: string } } };
+    const holder = this.#holderOf(event.lease?.leaseId ?? '');
+    return holder?.isAlive === true && !holder.hasFaults && !holder.isStopped;
+  }
+
   #holderOf(leaseId: string): SimProcess | undefined {
     return this.#processes.get(/^lease-(.+)-\d+$/.exec(leaseId)?.[1] ?? '');
   }

@@ -52,14 +52,17 @@ export class Machine {
   readonly #scheduler: Scheduler;
   readonly #seed: number;
   readonly #watchers: Watchers;
+  /** Of a hundred effects, how many take seconds. */
+  readonly #slow: number;
   readonly #effects = new Map<string, Effect>();
   readonly #fenced = new Set<string>();
   readonly #listeners = new Map<string, Set<() => void>>();
 
-  constructor(scheduler: Scheduler, seed: number, watchers: Watchers) {
+  constructor(scheduler: Scheduler, seed: number, watchers: Watchers, slow = 22) {
     this.#scheduler = scheduler;
     this.#seed = seed;
     this.#watchers = watchers;
+    this.#slow = slow;
   }
 
   /** @throws Error when the work is refused: nothing has begun, and nothing will. */
@@ -206,14 +209,14 @@ export class Machine {
     const wanted = wish(input);
     const random = new Random(this.#seed, 'fate', effectKey);
     const kind = random.weighed({
-      soon: 55,
-      slow: 18,
+      soon: 73 - Math.min(73, this.#slow - 4),
+      slow: this.#slow - 4,
       slowest: 4,
       fails: 11,
       cancels: 2,
       over: 1,
       refuses: 4,
-      messy: 5,
+      messy: 9,
     });
     const ms = { slow: random.int(3000, 40_000), slowest: random.int(40_000, 100_000) };
     const lastsMs = kind === 'slow' || kind === 'slowest' ? ms[kind] : random.int(1, 2000);

@@ -8,6 +8,16 @@ export interface Mutant {
   readonly says: string;
   /** Why nothing can come of it, where nothing can. */
   readonly equivalent?: string;
+  /** What finds it, where worlds are not the place for it. */
+  readonly test?: NamedTest;
+}
+
+export interface NamedTest {
+  readonly file: string;
+  /** The end of its full name, which no other test of the file has. */
+  readonly name: string;
+  /** Why it is not for the simulation. */
+  readonly why: string;
 }
 
 export const MUTANTS: readonly Mutant[] = [

@@ -26,6 +26,8 @@ export interface World {
   readonly commit: (process: SimProcess, commits: readonly Commit[]) => readonly CommitResult[];
   /** Whether calls take long and time is out of joint: not once everything is healed. */
   readonly isRough: () => boolean;
+  /** How long a lease holds, milliseconds. */
+  readonly ttlMs: number;
 }
 
 /** What happens all the time and changes little. */
@@ -37,6 +39,7 @@ export class SimProcess {
   readonly name: string;
   readonly slot: string;
   isAlive = true;
+  hasFaults = false;
   /** By SIGSTOP: it lives, and does nothing. */
   isStopped = false;
   /** Errors that were made up for it: reasons why it may end badly. */
@@ -68,7 +71,9 @@ export class SimProcess {
     this.name = `${slot}#${life}`;
     this.#random = new Random(seed, 'process', this.name);
     this.#onCrash = onCrash;
-    this.#skewMs = this.#random.oneIn(3) && world.isRough() ? this.#random.int(-5000, 5000) : 0;
+    // Less than a renewal's margin: clocks alone end no lease.
+    const skewMs = world.ttlMs / 6;
+    this.#skewMs = this.#random.oneIn(3) && world.isRough() ? this.#random.int(-skewMs, skewMs) : 0;
     this.clock = {
       nowMs: () => world.scheduler.nowMs + this.#skewMs,
       sleep: (ms, signal) => this.#sleep(ms, signal),
@@ -137,6 +142,7 @@ export class SimProcess {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     if (!this.isAlive) return promise;
     const fault = faults.take(this.slot, kind);
+    if (fault !== undefined) this.hasFaults = true;
     if (fault !== undefined) trace.add(this.name, `${fault.id} ${fault.kind} at`, what, fault.ms);
     const answer = (error: Error | undefined, value: T | undefined, afterMs: number): void => {
       scheduler.after(afterMs, () =>

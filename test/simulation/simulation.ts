@@ -7,7 +7,7 @@ import { AssertionError } from 'node:assert';
 import type { Admit } from '../../src/engine/admission.ts';
 import { Engine, type Executed } from '../../src/engine/engine.ts';
 import type { Deaths } from '../../src/engine/ports.ts';
-import type { Executor } from '../../src/engine/executor.ts';
+import type { Executor, NodeWork } from '../../src/engine/executor.ts';
 import { sha256 } from '../../src/engine/system.ts';
 import { expectedWork } from '../../src/engine/work-changes.ts';
 import { Worker } from '../../src/engine/worker.ts';
@@ -24,6 +24,7 @@ import { Hosts } from './hosts.ts';
 import { Machine, SimExecutor } from './machine.ts';
 import { MemoryBlobs } from './memory-blobs.ts';
 import { MemoryDb, MemoryRunStore } from './memory-store.ts';
+import { moodOf, type Mood } from './moods.ts';
 import { SimProcess, type World } from './process.ts';
 import { Random } from './random.ts';
 import { Scheduler } from './scheduler.ts';
@@ -31,7 +32,6 @@ import { Trace } from './trace.ts';
 import { commandOf, planWorkload, ROUGH_MS, UNLIMITED, type Deed, type Workload } from './workload.ts';
 
 const START_MS = 1_800_000_000_000;
-const TTL_MS = 30_000;
 /** Virtual time in which runs must have come to rest once nothing goes wrong any more. */
 const REST_MS = 900_000;
 /** Virtual time in which a worker that is provably dead has been noticed. */
@@ -62,13 +62,14 @@ export interface Outcome {
 }
 
 export function planOf(seed: number): Replay & { readonly workload: Workload } {
-  const workload = planWorkload(seed);
+  const mood = moodOf(seed);
+  const workload = planWorkload(seed, mood);
   const slots = [
     ...workload.workers.map(({ slot }) => slot),
     ...workload.workers.map(({ slot }) => slot),
     ...workload.clients,
   ];
-  return { workload, faults: planFaults(seed, slots), deeds: workload.deeds };
+  return { workload, faults: planFaults(seed, slots, mood), deeds: workload.deeds };
 }
 
 /** Lives one world from beginning to end. The same seed and replay give the same history. */
@@ -79,6 +80,7 @@ export async function simulate(seed: number, replay?: Replay, traceLines = 120):
 
 class Simulation {
   readonly #seed: number;
+  readonly #mood: Mood;
   readonly #workload: Workload;
   readonly #scheduler = new Scheduler(START_MS);
   readonly #trace: Trace;
@@ -99,6 +101,7 @@ class Simulation {
 
   constructor(seed: number, workload: Workload, replay: Replay, traceLines: number) {
     this.#seed = seed;
+    this.#mood = moodOf(seed);
     this.#workload = workload;
     this.#deeds = replay.deeds;
     this.#trace = new Trace(this.#scheduler, traceLines);
@@ -106,13 +109,14 @@ class Simulation {
     this.#hosts = new Hosts(seed);
     this.#auditor = new Auditor(this.#db, this.#blobs, this.#hosts);
     const auditor = this.#auditor;
-    this.#machine = new Machine(this.#scheduler, seed, {
-      begins: (work) => {
+    const watchers = {
+      begins: (work: NodeWork): void => {
         this.#trace.add('machine', 'begins', work.effectKey);
         auditor.begins(work);
       },
-      forgets: (key) => auditor.forgets(key),
-    });
+      forgets: (key: string): void => auditor.forgets(key),
+    };
+    this.#machine = new Machine(this.#scheduler, seed, watchers, this.#mood.slow);
     auditor.watch(this.#machine);
     this.#world = {
       scheduler: this.#scheduler,
@@ -123,15 +127,14 @@ class Simulation {
       trace: this.#trace,
       commit: (process, commits) => {
         const results = auditor.commit(process, commits);
-        const isExpiry = commits.some(
-          ({ events }, at) =>
-            results[at] === 'ok' && events.some(({ body }) => body.includes('"cause":"expired"')),
-        );
-        if (isExpiry && this.#isRough && this.#faults.planned === 0)
-          this.#wrong('I4', 'a lease ran out, and nothing was wrong');
+        const bodies = commits.flatMap(({ events }, at) => (results[at] === 'ok' ? events : []));
+        for (const { body } of bodies)
+          if (!process.hasFaults && body.includes('"cause":"expired"') && this.#hosts.holderIsWell(body))
+            this.#wrong('I4', 'a lease ran out, and nothing was wrong');
         return results;
       },
       isRough: () => this.#isRough,
+      ttlMs: this.#mood.ttlMs,
     };
   }
 
@@ -401,7 +404,7 @@ class Simulation {
       executors,
       worker: process.name,
       newLeaseId: () => `lease-${process.name}-${(this.#leases += 1)}`,
-      ttlMs: TTL_MS,
+      ttlMs: this.#mood.ttlMs,
       lookMs: 1000,
       ...(this.#workload.admits ? { admit: this.#admission(process) } : {}),
     });
@@ -456,6 +459,7 @@ class Simulation {
       case 'queue':
         return this.#resume(engine, process, id, deed.id, false, deed.pick % 3 === 0);
       case 'forget':
+        process.hasFaults = true;
         return engine.forget(id);
       default: {
         let state: RunState;

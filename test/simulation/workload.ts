@@ -4,6 +4,7 @@ import type { NodeSpec } from '../../src/model/node.ts';
 import type { RunSpec } from '../../src/model/run-spec.ts';
 import type { Limits } from '../../src/model/budget.ts';
 import { isGated, leaseOwner, type RunState } from '../../src/model/state.ts';
+import type { Mood } from './moods.ts';
 import { Random } from './random.ts';
 
 export interface PlannedRun {
@@ -52,17 +53,18 @@ export interface Workload {
 /** Virtual time in which things go wrong. */
 export const ROUGH_MS = 240_000;
 
-export function planWorkload(seed: number): Workload {
+export function planWorkload(seed: number, mood: Mood): Workload {
   const random = new Random(seed, 'workload');
   const workers = Array.from({ length: random.int(1, 3) }, (_, at) => ({
     slot: `w${at + 1}`,
     concurrency: random.int(1, 3),
   }));
   const clients = Array.from({ length: random.int(1, 2) }, (_, at) => `c${at + 1}`);
-  const isFat = random.oneIn(9);
+  const byChance = random.oneIn(9);
+  const isFat = mood.isFat ?? byChance;
   const admits = random.oneIn(3);
   const runs = Array.from({ length: random.int(1, 3) }, (_, at) =>
-    planRun(new Random(seed, 'run', at), `r${at}`, isFat),
+    planRun(new Random(seed, 'run', at), `r${at}`, isFat, mood),
   );
   const deeds: Deed[] = runs.map((_, run) => ({
     id: `d-r${run}`,
@@ -72,8 +74,9 @@ export function planWorkload(seed: number): Workload {
     run,
     pick: 0,
   }));
-  for (let count = random.int(2, 22), at = 0; at < count; at += 1) {
-    const kind = random.oneIn(15) ? 'create' : random.weighed(DEEDS);
+  const weights = { ...DEEDS, ...mood.deedWeights };
+  for (let count = random.int(...mood.deeds), at = 0; at < count; at += 1) {
+    const kind = random.oneIn(15) ? 'create' : random.weighed(weights);
     // Sometimes several at once: what is decided together is committed together.
     const before = random.oneIn(3) ? deeds.at(-1) : undefined;
     deeds.push({
@@ -88,19 +91,19 @@ export function planWorkload(seed: number): Workload {
   return { runs, deeds, workers, clients, admits };
 }
 
-function planRun(random: Random, id: string, isFat: boolean): PlannedRun {
+function planRun(random: Random, id: string, isFat: boolean, mood: Mood): PlannedRun {
   const below: { parent: string; nodes: NodeSpec[] }[] = [];
   const level = (prefix: string, depth: number, most: number): NodeSpec[] =>
     Array.from({ length: random.int(1, most) }, (_, at) => {
       const nodeId = `${prefix}${at}`;
       const needs = at > 0 && random.next() < 0.6 ? [`${prefix}${random.int(0, at - 1)}`] : [];
       const dice = random.next();
-      const place = { id: nodeId, ...(needs.length === 0 ? {} : { needs }), ...afterOf(random) };
-      if (depth > 0 && dice < 0.14) {
+      const place = { id: nodeId, ...(needs.length === 0 ? {} : { needs }), ...afterOf(random, mood) };
+      if (depth > 0 && dice < mood.nested) {
         below.push({ parent: nodeId, nodes: level(`${nodeId}.`, depth - 1, 3) });
         return { ...place, kind: 'composite', drive: 'plan', maxParallel: random.int(1, 2) };
       }
-      if (depth > 0 && dice < 0.2) {
+      if (depth > 0 && dice < mood.nested + 0.06) {
         below.push({ parent: nodeId, nodes: level(`${nodeId}.`, depth - 1, 2) });
         return { ...place, kind: 'composite', ...handedOver(random, isFat) };
       }
@@ -144,8 +147,8 @@ function planRun(random: Random, id: string, isFat: boolean): PlannedRun {
   return { id, spec, below };
 }
 
-function afterOf(random: Random): Partial<NodeSpec> {
-  const kind = random.weighed({ none: 70, progress: 18, decision: 12 });
+function afterOf(random: Random, { decisions }: Mood): Partial<NodeSpec> {
+  const kind = random.weighed({ none: 82 - decisions, progress: 18, decision: decisions });
   if (kind === 'none') return {};
   const delta = { added: [`${random.int(0, 9)}.txt`], changed: [], removed: [] };
   if (kind === 'progress') return { after: { type: 'progress', summary: 'one more', delta } };
