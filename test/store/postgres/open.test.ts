@@ -31,7 +31,6 @@ describePostgres('opening a store in PostgreSQL', (server) => {
     const patience = { busyMs: 300, onWait: (why: Error) => said.push(why.message) };
     const refused = { code: 'E_STORE_UNAVAILABLE' };
     await expect(rig.open({ patience })).rejects.toMatchObject(refused);
-    expect(said.length).toBeGreaterThan(2);
     expect(said[0]).toMatch(/cannot be reached/);
     const stop = new AbortController();
     const opening = rig.open({
