@@ -33,6 +33,8 @@ export interface TaskBoard {
    * @throws AgentsFailure 409 `duplicate_run_id`, 422 `unverified_command`, `invalid_field`
    */
   create(by: Caller, task: NewTask, ids?: TaskIds): Promise<TaskView>;
+  /** Whether there may be such a task. @throws AgentsFailure 422 `unverified_command`, `invalid_field` */
+  check(tenant: string, task: NewTask): void;
   get(tenant: string, taskId: string): Promise<TaskView | undefined>;
   /** Newest first. */
   list(tenant: string, query: TaskQuery): Promise<Page<TaskView>>;

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, vi } from 'vitest';
 import { ROLLOUTS_SCHEMA } from '../../../../src/doors/agents/control/rollouts/rollout-index.ts';
+import { TenantRedaction } from '../../../../src/doors/agents/control/redaction.ts';
 import { Rollouts } from '../../../../src/doors/agents/control/rollouts/rollouts.ts';
 import type { Rollout } from '../../../../src/doors/agents/control/rollouts/record.ts';
 import type { AuditNote, RunFile, TaskBoard } from '../../../../src/doors/agents/control/ports.ts';
@@ -63,6 +64,7 @@ export class MemoryBoard implements TaskBoard {
     for (const listener of this.#listeners) listener(ended);
   }
 
+  check(): void {}
   async get(_tenant: string, id: string): Promise<TaskView | undefined> {
     return this.tasks.get(id);
   }
@@ -128,6 +130,7 @@ export async function openRig(agentCount = 10): Promise<Rig> {
   const files = new Map<string, string>();
   const agents = Array.from({ length: agentCount }, (_, index) => agentView(`agent-${index}`));
   const clock = { aheadMs: 0 };
+  const redaction = new TenantRedaction({ get: () => ({}) });
   const open = async (): Promise<Rollouts> => {
     const opened = new Rollouts({
       engine,
@@ -150,6 +153,7 @@ export async function openRig(agentCount = 10): Promise<Rig> {
       },
       audit: { append: (note) => notes.push(note) },
       ledger: { write: async (work) => database.transaction(work) },
+      redaction,
       nowMs: () => Date.now() + clock.aheadMs,
       note: (text) => notes.push({ actor: 'note', tenant: '', action: text, object: '' }),
     });

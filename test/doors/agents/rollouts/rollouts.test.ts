@@ -207,6 +207,86 @@ describe('J25 promotion', () => {
   });
 });
 
+describe('J25 what people decide', () => {
+  test('an abort does not wait for a gate that does not answer', async () => {
+    const asked = Promise.withResolvers<void>();
+    const server = createServer(() => asked.resolve()); // it never answers
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    const rig = await openRig(10);
+    rig.board.outcome = () => 'succeeded';
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    const draft = await rig.start({ criteria: { health_gate: { url, attempts: 100 } }, start: false });
+    const started = rig.rollouts().act(OPERATOR, draft.id, 'start', act('go'));
+    await asked.promise;
+    const refused = rig.rollouts().act(OPERATOR, draft.id, 'resume', act('what?'));
+    await expect(refused).rejects.toMatchObject({ status: 409 });
+    await rig.rollouts().act(OPERATOR, draft.id, 'abort', act('enough'));
+    await started;
+    await rig.reaches(draft.id, 'aborted');
+    expect(actions(rig)).toEqual(['rollout.create', 'rollout.start', 'rollout.abort', 'rollout.aborted']);
+  });
+
+  test('J19 a secret in a reason is replaced before it is on record', async () => {
+    const rig = await openRig(1);
+    const { id } = await rig.start();
+    const { lastAct } = await rig.rollouts().act(OPERATOR, id, 'abort', act('password=hunter22hunter22'));
+    expect(lastAct?.reason).toBe('password=[REDACTED:PASSWORD]');
+    await expect(rig.start({ args: { password: 'hunter22hunter22' } })).rejects.toMatchObject({
+      status: 422,
+    });
+  });
+});
+
+test('J29 what was done, and was not written down when the process ended, is in the audit chain afterwards', async () => {
+  const rig = await openRig(2);
+  const { id } = await rig.start();
+  const data = { by: 'op', reason: 'enough' };
+  await rig.engine.execute(id, { type: 'record', name: 'rollout.aborting', data });
+  await rig.restart();
+  await rig.reaches(id, 'aborted');
+  expect(actions(rig)).toEqual(['rollout.create', 'rollout.start', 'rollout.abort', 'rollout.aborted']);
+  expect(rig.notes[2]).toMatchObject({ actor: 'op', reason: 'enough', before: { state: 'canary_running' } });
+});
+
+test('the same call again makes no second rollout', async () => {
+  const rig = await openRig(2);
+  const request = { name: 'r', skill: { name: 'probe', version: '1.0.0' }, target: { labels: {} } };
+  const { id } = await rig.rollouts().create(OPERATOR, request, 'one');
+  await rig.restart();
+  expect(await rig.rollouts().create(OPERATOR, request, 'one')).toMatchObject({
+    id,
+    state: 'canary_running',
+  });
+});
+
+test('J24 who could not be given a task by the deadline has failed', async () => {
+  const rig = await openRig(2);
+  rig.board.create = () => Promise.reject(new Error('not listed any more'));
+  const { id } = await rig.start({ criteria: { deadline_s: 60 } });
+  expect(rig.notes.at(-1)?.action).toContain('cannot go on now: not listed any more');
+  rig.clock.aheadMs = 61_000;
+  await rig.restart();
+  await rig.reaches(id, 'aborted');
+});
+
+test('a thousand agents: what comes in at once is looked at once', async () => {
+  const rig = await openRig(1000);
+  const { id } = await rig.start({ canary: { percent: 100 } });
+  let looks = 0;
+  const all = rig.board.ofRollout.bind(rig.board);
+  rig.board.ofRollout = async (...query) => {
+    looks += 1;
+    return all(...query);
+  };
+  for (const task of [...rig.board.tasks.keys()]) rig.board.end(task, 'succeeded');
+  await rig.reaches(id, 'awaiting_review');
+  expect(looks).toBeLessThan(10);
+});
+
 test('J12 whenever everything is read again, the rollout goes on where it was', async () => {
   const rig = await openRig(12);
   const { id, canary } = await rig.start({ canary: { count: 2 }, batch_size: 4, auto_promote: true });

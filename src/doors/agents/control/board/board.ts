@@ -89,13 +89,7 @@ export class Board implements TaskBoard {
   }
 
   async create(by: Caller, task: NewTask, ids?: TaskIds): Promise<TaskView> {
-    const { redaction, allowLists } = this.#options;
     const { tenant } = by;
-    if (redaction.finds(tenant, [task.command ?? null, (task.args ?? null) as Json]))
-      throw invalidField(
-        task.command === undefined ? 'args' : 'command',
-        'holds a secret: name it in env_refs, and the agent finds it out',
-      );
     const runId = ids?.runId ?? task.run_id ?? newId();
     const taskId = ids?.taskId ?? newId();
     const engineId = engineRunId(tenant, runId);
@@ -106,7 +100,7 @@ export class Board implements TaskBoard {
     };
     const before = repeated();
     if (before !== undefined) return before;
-    const digest = allowLists.verify(tenant, task);
+    const digest = this.#verify(tenant, task);
     const document = documentOf(task, { tenant, taskId, runId, digest });
     let made: LiveTask;
     try {
@@ -123,6 +117,21 @@ export class Board implements TaskBoard {
     }
     this.#dispatch.offer(made);
     return made.record.view;
+  }
+
+  check(tenant: string, task: NewTask): void {
+    this.#verify(tenant, task);
+  }
+
+  /** @returns the digest of its skill. @throws AgentsFailure 422 */
+  #verify(tenant: string, task: NewTask): string | undefined {
+    const { redaction, allowLists } = this.#options;
+    if (redaction.finds(tenant, [task.command ?? null, (task.args ?? null) as Json]))
+      throw invalidField(
+        task.command === undefined ? 'args' : 'command',
+        'holds a secret: name it in env_refs, and the agent finds it out',
+      );
+    return allowLists.verify(tenant, task);
   }
 
   async get(tenant: string, taskId: string): Promise<TaskView | undefined> {

@@ -1,6 +1,6 @@
 /** What a rollout needs next, from what is on record and how its tasks stand. Pure; asked again after every change. */
 import { ROLLOUT_FINAL } from '../../wire/rollouts.ts';
-import type { Phase } from '../../wire/tasks.ts';
+import type { NewTask, Phase, TaskView } from '../../wire/tasks.ts';
 import type { Act, Rollout } from './record.ts';
 
 /** A task of the rollout: one for each agent. */
@@ -62,14 +62,46 @@ function runAgents(
   nowMs: number,
 ): Step {
   const missing = agents.filter((id) => !tasks.has(id));
-  if (missing.length > 0) return { do: 'create', agents: missing, phase };
   const deadlineMs = phaseSinceMs + spec.criteria.deadline_s * 1000;
+  // Behind the deadline nobody begins: who could not be given a task by then has failed.
+  if (missing.length > 0 && nowMs < deadlineMs) return { do: 'create', agents: missing, phase };
   const ends = agents.map((id) => tasks.get(id)?.endedAtMs);
   if (ends.some((endedAtMs) => endedAtMs === undefined))
     return nowMs >= deadlineMs ? { do: 'evaluate' } : { do: 'wait', untilMs: deadlineMs };
   const bakedMs =
     Math.max(phaseSinceMs, ...ends.map((endedAtMs) => endedAtMs ?? 0)) + spec.criteria.bake_s * 1000;
   return nowMs >= bakedMs ? { do: 'evaluate' } : { do: 'wait', untilMs: bakedMs };
+}
+
+/** What one agent of the rollout is asked for. */
+export function taskOf({ id, spec }: Pick<Rollout, 'id' | 'spec'>, agentId: string, phase: Phase): NewTask {
+  const { action, skill, command, args, timeout_s, env_refs, tenant } = spec;
+  return {
+    action,
+    ...(skill === undefined ? {} : { skill }),
+    ...(command === undefined ? {} : { command }),
+    args,
+    target: { agent_ids: [agentId] },
+    tenant,
+    ...(timeout_s === undefined ? {} : { timeout_s }),
+    ...(env_refs === undefined ? {} : { env_refs }),
+    rollout_id: id,
+    phase,
+  };
+}
+
+/** How the tasks stand, by agent: each is for one. */
+export function byAgent(
+  views: readonly TaskView[],
+): ReadonlyMap<string, RolloutTask & { readonly view: TaskView }> {
+  return new Map(
+    views.map((view) => {
+      const { task_id: taskId, finished_at: end, cancel_requested: isCancelRequested = false, target } = view;
+      const agentId = target.agent_ids?.[0] ?? '';
+      const endedAtMs = end === undefined ? undefined : Date.parse(end);
+      return [agentId, { taskId, agentId, endedAtMs, isCancelRequested, view }];
+    }),
+  );
 }
 
 /** All agents that the rollout has asked so far, in order. */

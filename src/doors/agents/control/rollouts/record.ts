@@ -7,7 +7,11 @@ import type { Verdict } from './criteria.ts';
 import type { RolloutSpec } from './spec.ts';
 
 export type RolloutFact =
-  | { readonly name: 'rollout.chosen'; readonly data: { readonly canary: readonly string[] } }
+  | {
+      readonly name: 'rollout.chosen';
+      /** `failure`: why there is nobody to begin with. */
+      readonly data: { readonly canary: readonly string[]; readonly failure?: string };
+    }
   | { readonly name: 'rollout.started'; readonly data: Act }
   | { readonly name: 'rollout.evaluated'; readonly data: Verdict }
   | {
@@ -25,6 +29,7 @@ export interface Act {
 export interface Rollout {
   readonly id: string;
   readonly spec: RolloutSpec;
+  readonly createdBy: string;
   readonly state: RolloutState;
   /** What it was before the pause. */
   readonly pausedFrom?: RolloutState;
@@ -40,16 +45,19 @@ export interface Rollout {
   readonly createdAtMs: number;
   readonly updatedAtMs: number;
   readonly lastAct?: Act;
+  /** Why nobody could be chosen. */
+  readonly failure?: string;
   /** The checkpoint that waits for a decision. */
   readonly openDecision?: number;
   /** Who has approved the last one, wherever they did so. */
   readonly approval?: Act;
 }
 
-export function emptyRollout(id: string, spec: RolloutSpec, atMs: number): Rollout {
+export function emptyRollout(id: string, spec: RolloutSpec, createdBy: string, atMs: number): Rollout {
   return {
     id,
     spec,
+    createdBy,
     state: 'draft',
     canary: [],
     batches: [],
@@ -65,13 +73,13 @@ export function withFact(rollout: Rollout, { name, data }: RolloutFact, atMs: nu
   const next = { ...rollout, updatedAtMs: atMs };
   switch (name) {
     case 'rollout.chosen':
-      return { ...next, canary: data.canary };
+      return { ...next, ...data };
     case 'rollout.started':
       return rollout.state === 'draft'
         ? { ...next, state: 'canary_running', phaseSinceMs: atMs, lastAct: data }
         : rollout;
     case 'rollout.evaluated':
-      return evaluated(next, data, atMs);
+      return isRunning(rollout.state) ? evaluated(next, data, atMs) : rollout;
     case 'rollout.promoted':
       if (rollout.state !== 'awaiting_review') return rollout;
       return {
@@ -99,7 +107,6 @@ export function withFact(rollout: Rollout, { name, data }: RolloutFact, atMs: nu
 
 function evaluated(rollout: Rollout, verdict: Verdict, verdictAtMs: number): Rollout {
   const { spec, state } = rollout;
-  if (!isRunning(state)) return rollout;
   const judged = { ...rollout, verdict, verdictAtMs };
   if (verdict.verdict === 'fail')
     return { ...judged, state: spec.auto_abort ? 'aborting' : 'awaiting_review' };

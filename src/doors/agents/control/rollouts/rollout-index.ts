@@ -12,6 +12,7 @@ create table rollouts (
   tenant text not null,
   environment text not null,
   state text not null,
+  version integer not null,
   created_at_ms integer not null
 ) strict;
 create index rollouts_by_tenant on rollouts (tenant, no);
@@ -34,14 +35,15 @@ export class RolloutIndex {
 
   constructor(database: ServiceDatabase) {
     this.#add = database.prepare<{ id: string; tenant: string; environment: string; nowMs: number }>(
-      `insert into rollouts (id, tenant, environment, state, created_at_ms) values (:id, :tenant, :environment, 'draft', :nowMs)`,
+      `insert into rollouts (id, tenant, environment, state, version, created_at_ms)
+       values (:id, :tenant, :environment, 'draft', 0, :nowMs)`,
     );
-    this.#update = database.prepare<{ id: string; state: string }>(
-      'update rollouts set state = :state where id = :id',
+    this.#update = database.prepare<{ id: string; state: string; version: number }>(
+      'update rollouts set state = :state, version = :version where id = :id',
     );
     this.#remove = database.prepare<{ id: string }>('delete from rollouts where id = :id');
-    this.#one = database.prepare<{ id: string }, { tenant: string; state: RolloutState }>(
-      'select tenant, state from rollouts where id = :id',
+    this.#one = database.prepare<{ id: string }, { tenant: string; version: number }>(
+      'select tenant, version from rollouts where id = :id',
     );
     this.#unfinished = database.prepare<object, { id: string }>(
       `select id from rollouts where state not in (${ROLLOUT_FINAL.map((state) => `'${state}'`).join(', ')}) order by no`,
@@ -63,8 +65,9 @@ export class RolloutIndex {
     this.#add.run({ id, tenant, environment, nowMs });
   }
 
-  update(id: string, state: RolloutState): void {
-    this.#update.run({ id, state });
+  /** @param version the event up to which its lines are in the audit chain. */
+  update(id: string, state: RolloutState, version: number): void {
+    this.#update.run({ id, state, version });
   }
 
   remove(id: string): void {
@@ -75,8 +78,9 @@ export class RolloutIndex {
     return this.#one.get({ id })?.tenant;
   }
 
-  stateOf(id: string): RolloutState | undefined {
-    return this.#one.get({ id })?.state;
+  /** Up to which event it has followed. */
+  versionOf(id: string): number {
+    return this.#one.get({ id })?.version ?? 0;
   }
 
   unfinished(): readonly string[] {
@@ -85,8 +89,9 @@ export class RolloutIndex {
 
   /** Ids, newest first. @throws AgentsFailure 422 */
   list(tenant: string, { limit, cursor, state, environment }: RolloutQuery): Page<string> {
+    if (cursor !== undefined && !/^[1-9]\d{0,14}$/.test(cursor))
+      throw invalidField('cursor', 'was not given out here');
     const before = cursor === undefined ? Number.MAX_SAFE_INTEGER : Number(cursor);
-    if (!Number.isSafeInteger(before)) throw invalidField('cursor', 'is not one that this list gave');
     const rows = this.#list.all({
       tenant,
       state: state ?? null,

@@ -3,6 +3,9 @@ import type { Engine } from '../../../../engine/engine.ts';
 import type { Fact, RecordedEvent } from '../../../../model/events.ts';
 import type { Json, JsonObject } from '../../../../model/json.ts';
 import type { RunSpec } from '../../../../model/run-spec.ts';
+import { ROLLOUT_FINAL } from '../../wire/rollouts.ts';
+import type { AuditNote } from '../ports.ts';
+import { noteOf } from './notes.ts';
 import { emptyRollout, withFact, type Act, type Rollout, type RolloutFact } from './record.ts';
 import type { RolloutSpec } from './spec.ts';
 
@@ -17,37 +20,59 @@ export interface NewRollout {
   readonly by: string;
   readonly canary: readonly string[];
   /** Why it cannot begin: it is on record, and has failed. */
-  readonly failed?: string;
+  readonly failure?: string;
+  /** It is no draft: its canary begins with it. */
+  readonly start?: Act;
+}
+
+/** A rollout up to an event, and what the audit chain says of those up to there. */
+export interface Followed {
+  readonly rollout: Rollout;
+  readonly version: number;
+  readonly notes: readonly { readonly seq: number; readonly note: AuditNote }[];
 }
 
 export class RolloutRuns {
   readonly #engine: Engine;
-  readonly #known = new Map<string, { readonly version: number; readonly rollout: Rollout }>();
+  readonly #known = new Map<string, Followed>();
 
   constructor(engine: Engine) {
     this.#engine = engine;
   }
 
   /** @throws ReeveError E_STORE_* */
-  async create({ id, spec, by, canary, failed }: NewRollout): Promise<Rollout> {
+  async create({ id, spec, by, canary, failure, start }: NewRollout): Promise<void> {
     await this.#engine.execute(id, {
       type: 'create',
       spec: runSpecOf(id, spec, by),
-      facts: [factOf({ name: 'rollout.chosen', data: { canary } })],
+      facts: [
+        factOf({ name: 'rollout.chosen', data: { canary, ...(failure === undefined ? {} : { failure }) } }),
+        ...(start === undefined || failure !== undefined
+          ? []
+          : [factOf({ name: 'rollout.started', data: start })]),
+      ],
       begin: true,
-      ...(failed === undefined ? {} : { denied: { code: 'E_CONSTRAINT_VIOLATED', message: failed } }),
+      ...(failure === undefined ? {} : { denied: { code: 'E_CONSTRAINT_VIOLATED', message: failure } }),
     });
-    return this.get(id);
   }
 
   /** As it is on record now. @throws ReeveError E_INVALID_INPUT_SCHEMA when there is none. */
   async get(id: string): Promise<Rollout> {
+    return (await this.follow(id)).rollout;
+  }
+
+  /** The same, with what is to be audited. */
+  async follow(id: string): Promise<Followed> {
     let known = this.#known.get(id);
     for (;;) {
       const page: readonly RecordedEvent[] = await this.#engine.events(id, known?.version ?? 0, PAGE);
       for (const recorded of page) {
         const rollout = fold(id, known?.rollout, recorded);
-        if (rollout !== undefined) known = { version: recorded.seq, rollout };
+        if (rollout === undefined) continue;
+        const { seq, event } = recorded;
+        const note = known === undefined ? undefined : noteOf(known.rollout, event, rollout);
+        const notes = known?.notes ?? [];
+        known = { version: seq, rollout, notes: note === undefined ? notes : [...notes, { seq, note }] };
       }
       if (page.length < PAGE) break;
     }
@@ -55,17 +80,17 @@ export class RolloutRuns {
       await this.#engine.state(id);
       throw new Error(`run ${id} is no rollout`);
     }
-    this.#known.set(id, known);
-    return known.rollout;
+    if (ROLLOUT_FINAL.includes(known.rollout.state)) this.#known.delete(id);
+    else this.#known.set(id, known);
+    return known;
   }
 
-  async record(id: string, fact: RolloutFact): Promise<Rollout> {
+  async record(id: string, fact: RolloutFact): Promise<void> {
     await this.#engine.execute(id, { type: 'record', ...factOf(fact) });
-    return this.get(id);
   }
 
   /** Asks people: the run is held for their decision, which any door shows. */
-  async review(id: string, summary: string): Promise<Rollout> {
+  async review(id: string, summary: string): Promise<void> {
     const instructions = `promote or abort rollout ${id}`;
     await this.#engine.execute(id, {
       type: 'emit_checkpoint',
@@ -73,20 +98,15 @@ export class RolloutRuns {
       summary,
       requiredAction: { kind: 'review', instructions },
     });
-    return this.get(id);
   }
 
-  async approve(id: string, checkpoint: number, { by, reason }: Act): Promise<Rollout> {
+  async approve(id: string, checkpoint: number, { by, reason }: Act): Promise<void> {
     await this.#engine.execute(id, { type: 'approve', checkpoint, by, reason });
-    return this.get(id);
   }
 
-  async end(id: string, state: 'completed' | 'aborted'): Promise<Rollout> {
+  async end(id: string, state: 'completed' | 'aborted'): Promise<void> {
     const settled = state === 'completed' ? 'succeeded' : 'canceled';
     await this.#engine.execute(id, { type: 'settle', node: id, state: settled, regardless: true });
-    const ended = await this.get(id);
-    this.#known.delete(id);
-    return ended;
   }
 }
 
@@ -117,7 +137,9 @@ function fold(
 ): Rollout | undefined {
   if (event.type === 'run_created') {
     const isRollout = event.spec.labels['protocol'] === ROLLOUT_PROTOCOL;
-    return isRollout ? emptyRollout(id, event.spec.document as unknown as RolloutSpec, atMs) : undefined;
+    return isRollout
+      ? emptyRollout(id, event.spec.document as unknown as RolloutSpec, event.spec.actor, atMs)
+      : undefined;
   }
   if (rollout === undefined) return undefined;
   switch (event.type) {

@@ -1,23 +1,22 @@
 /** Rollouts: one at a time for a skill and environment, driven from canary to end by what is on record (contract agents §7). */
 import { ReeveError } from '../../../../model/errors.ts';
+import type { Json } from '../../../../model/json.ts';
 import type { Engine } from '../../../../engine/engine.ts';
 import type { ServiceDatabase } from '../../../../store/sqlite/service-database.ts';
 import type { Page } from '../../wire/common.ts';
-import { AgentsFailure, conflict, notFound } from '../../wire/errors.ts';
+import { AgentsFailure, conflict, invalidField, notFound } from '../../wire/errors.ts';
 import { derivedId, newId } from '../../ids.ts';
 import { ROLLOUT_FINAL, type NewRollout, type RolloutState } from '../../wire/rollouts.ts';
-import type { Phase } from '../../wire/tasks.ts';
-import type { AgentDirectory, Audit, AuditNote, Caller, Ledger, RunFiles, TaskBoard } from '../ports.ts';
-import type { TaskView } from '../../wire/tasks.ts';
+import type { AgentDirectory, Audit, Caller, Ledger, RunFiles, TaskBoard } from '../ports.ts';
+import type { TenantRedaction } from '../redaction.ts';
+import { isFinal, type TaskView } from '../../wire/tasks.ts';
 import { chooseBatches, chooseCanary, type Candidate } from './choice.ts';
-import { evaluate } from './criteria.ts';
-import { checkHealth } from './health-gate.ts';
-import { askedAgents, nextStep, type RolloutTask, type Step } from './plan.ts';
+import { judge } from './judge.ts';
+import { byAgent, nextStep, taskOf, type Step } from './plan.ts';
 import { emptyRollout, isRunning, type Act, type Rollout } from './record.ts';
 import { RolloutIndex, type RolloutQuery } from './rollout-index.ts';
 import { RolloutRuns } from './rollout-runs.ts';
 import { requireState, reviewText, whyNobody, type Action, type Verb } from './rules.ts';
-import { sampleOf } from './samples.ts';
 import { rolloutSpec, subjectOf } from './spec.ts';
 
 export interface RolloutsOptions {
@@ -28,6 +27,7 @@ export interface RolloutsOptions {
   readonly files: Pick<RunFiles, 'open'>;
   readonly audit: Audit;
   readonly ledger: Ledger;
+  readonly redaction: Pick<TenantRedaction, 'finds' | 'text'>;
   nowMs(): number;
   /** Told of rollouts that cannot go on now; they are tried again. */
   note?(text: string): void;
@@ -37,6 +37,8 @@ export interface RolloutsOptions {
 const RETRY_MS = 5000;
 /** Longest wait of a timer: Node has a limit, and clocks are set. */
 const LOOK_MS = 60_000;
+/** Tasks that are made at once: they share what is written. */
+const AT_ONCE = 50;
 
 export class Rollouts {
   readonly #options: RolloutsOptions;
@@ -46,6 +48,10 @@ export class Rollouts {
   readonly #live = new Map<string, Rollout>();
   /** What is being done to a rollout, so that it is done one after the other. */
   readonly #turns = new Map<string, Promise<unknown>>();
+  /** Looks that are to come, and stand in for any that is asked for until they begin. */
+  readonly #coming = new Map<string, Promise<void>>();
+  /** Ends what a rollout does by itself. */
+  readonly #interrupts = new Map<string, Set<AbortController>>();
   readonly #timers = new Map<string, NodeJS.Timeout>();
   readonly #stop = new AbortController();
   #unsubscribe: () => void = () => undefined;
@@ -63,14 +69,14 @@ export class Rollouts {
       const rollout = await this.#runs.get(id).catch(absent);
       // Its index came first, and then nothing: nobody was told of it.
       if (rollout === undefined) await this.#options.ledger.write(() => this.#index.remove(id));
-      else await this.#keep(rollout);
+      else await this.#keep(id);
     }
     board.mayHandOut = (id) => {
       const rollout = this.#live.get(id);
       return rollout !== undefined && isRunning(rollout.state);
     };
-    this.#unsubscribe = board.subscribe(({ rollout_id: id }) => {
-      if (id !== undefined && this.#live.has(id)) void this.#advance(id);
+    this.#unsubscribe = board.subscribe(({ rollout_id: id, status }) => {
+      if (id !== undefined && isFinal(status) && this.#live.has(id)) void this.#advance(id);
     });
     for (const id of this.#live.keys()) void this.#advance(id);
   }
@@ -82,27 +88,26 @@ export class Rollouts {
     await Promise.allSettled(this.#turns.values());
   }
 
-  /** @throws AgentsFailure 409 while another one of the same skill and environment is unfinished */
-  async create(by: Caller, request: NewRollout): Promise<Rollout> {
-    const { nowMs, ledger } = this.#options;
+  /**
+   * @param id of a call that may have been made before, and then makes nothing new.
+   * @throws AgentsFailure 409 while another one of the same skill and environment is unfinished; 422 for what no task may be
+   */
+  async create(by: Caller, request: NewRollout, id = newId()): Promise<Rollout> {
+    const { nowMs, ledger, board, redaction } = this.#options;
     const spec = rolloutSpec(request, by.tenant);
-    const id = newId();
+    if (this.#index.tenantOf(id) === by.tenant) return this.get(by.tenant, id);
+    if (redaction.finds(by.tenant, spec as unknown as Json))
+      throw invalidField('the rollout', 'holds a secret: name it in env_refs, and the agents find it out');
+    board.check(by.tenant, taskOf({ id, spec }, '', 'canary'));
     const other = [...this.#live.values()].find(
       (one) => one.spec.tenant === spec.tenant && subjectOf(one.spec) === subjectOf(spec),
     );
-    if (other !== undefined)
-      throw conflict(
-        'rollout_unfinished',
-        `rollout ${other.id} of the same in ${spec.environment} is ${other.state}`,
-        {
-          rollout_id: other.id,
-          state: other.state,
-        },
-      );
+    if (other !== undefined) throw unfinished(other);
     const { canary, missing } = chooseCanary(id, spec, this.#candidates(spec.tenant));
-    const failed = whyNobody(canary, missing);
+    const failure = whyNobody(canary, missing);
+    const start = { by: by.actor, reason: 'started with its creation' };
     // Until it is on record nobody else may take its place.
-    this.#live.set(id, emptyRollout(id, spec, nowMs()));
+    this.#live.set(id, emptyRollout(id, spec, by.actor, nowMs()));
     try {
       await ledger.write(() => this.#index.add(id, spec, nowMs()));
       await this.#runs.create({
@@ -110,22 +115,17 @@ export class Rollouts {
         spec,
         by: by.actor,
         canary,
-        ...(failed === undefined ? {} : { failed }),
+        ...(failure === undefined ? {} : { failure }),
+        ...(request.start === false ? {} : { start }),
       });
     } catch (error) {
       this.#live.delete(id);
+      await ledger.write(() => this.#index.remove(id)).catch(() => undefined);
       throw error;
     }
-    const created = await this.#runs.get(id);
-    const after = { state: created.state, canary };
-    const rollout = await this.#keep(created, {
-      actor: by.actor,
-      action: 'rollout.create',
-      after,
-      ...(failed === undefined ? {} : { reason: failed }),
-    });
-    if (rollout.state !== 'draft' || request.start === false) return rollout;
-    return this.act(by, id, 'start', { by: by.actor, reason: 'started with its creation' });
+    const created = await this.#inTurn(id, () => this.#keep(id));
+    await this.#advance(id);
+    return this.#live.get(id) ?? created;
   }
 
   /** @throws AgentsFailure 404 */
@@ -146,26 +146,29 @@ export class Rollouts {
   }
 
   /** @throws AgentsFailure 404; 409 in a state that does not allow it, or is not the expected one */
-  async act(by: Caller, id: string, verb: Verb, action: Action): Promise<Rollout> {
+  async act(by: Caller, id: string, verb: Verb, asked: Action): Promise<Rollout> {
     await this.get(by.tenant, id);
-    const changed = await this.#inTurn(id, async () => {
-      const before = await this.#runs.get(id);
-      requireState(before, verb, action);
-      const after = await this.#carryOut(before, verb, action);
-      return this.#keep(after, {
-        actor: by.actor,
-        action: `rollout.${verb}`,
-        before: { state: before.state },
-        after: { state: after.state, ...(action.override === true ? { override: true } : {}) },
-        reason: action.reason,
+    const action = { ...asked, reason: this.#options.redaction.text(by.tenant, asked.reason) };
+    // What people decide does not wait for a slow gate, or for a thousand tasks.
+    for (const advance of this.#interrupts.get(id) ?? []) advance.abort();
+    this.#coming.delete(id);
+    try {
+      const changed = await this.#inTurn(id, async () => {
+        const before = await this.#runs.get(id);
+        requireState(before, verb, action);
+        await this.#carryOut(before, verb, action);
+        return this.#keep(id);
       });
-    });
-    this.#options.board.wake();
-    await this.#advance(id);
-    return this.#live.get(id) ?? (ROLLOUT_FINAL.includes(changed.state) ? changed : this.#runs.get(id));
+      this.#options.board.wake();
+      await this.#advance(id);
+      return this.#live.get(id) ?? (ROLLOUT_FINAL.includes(changed.state) ? changed : this.#runs.get(id));
+    } catch (error) {
+      void this.#advance(id); // what was interrupted for it
+      throw error;
+    }
   }
 
-  async #carryOut(rollout: Rollout, verb: Verb, { by, reason, override = false }: Action): Promise<Rollout> {
+  async #carryOut(rollout: Rollout, verb: Verb, { by, reason, override = false }: Action): Promise<void> {
     const { id } = rollout;
     const act = { by, reason };
     switch (verb) {
@@ -183,26 +186,30 @@ export class Rollouts {
   }
 
   /** The approval comes first (I8); who is on the way to it when we die repeats the call. */
-  async #promote(rollout: Rollout, act: Act & { readonly override: boolean }): Promise<Rollout> {
+  async #promote(rollout: Rollout, act: Act & { readonly override: boolean }): Promise<void> {
     const { id, spec, openDecision, canary, batches } = rollout;
     if (openDecision !== undefined) await this.#runs.approve(id, openDecision, act);
     const done = new Set(canary);
     const planned =
       batches.length > 0 ? {} : { batches: chooseBatches(id, spec, this.#candidates(spec.tenant), done) };
-    return this.#runs.record(id, { name: 'rollout.promoted', data: { ...act, ...planned } });
+    await this.#runs.record(id, { name: 'rollout.promoted', data: { ...act, ...planned } });
   }
 
   /** Does what comes next, and again, until something has to be waited for. Never throws. */
   #advance(id: string): Promise<void> {
-    return this.#inTurn(id, async () => {
+    const coming = this.#coming.get(id);
+    if (coming !== undefined) return coming; // it has not looked yet, and will see what we see
+    const interrupt = new AbortController();
+    const interrupts = this.#interrupts.get(id) ?? new Set();
+    this.#interrupts.set(id, interrupts.add(interrupt));
+    const signal = AbortSignal.any([this.#stop.signal, interrupt.signal]);
+    const advance: Promise<void> = this.#inTurn(id, async () => {
+      if (this.#coming.get(id) === advance) this.#coming.delete(id);
       clearTimeout(this.#timers.get(id));
-      while (!this.#stop.signal.aborted) {
-        const rollout = await this.#keep(await this.#runs.get(id));
-        if (ROLLOUT_FINAL.includes(rollout.state)) return;
-        const views = await this.#options.board.ofRollout(rollout.spec.tenant, id);
-        const step = nextStep(rollout, new Map(views.map(taskOf)), this.#options.nowMs());
-        if (step.do === 'wait') return this.#lookAgain(id, step.untilMs);
-        await this.#take(step, rollout, views);
+      try {
+        await this.#goOn(id, signal);
+      } finally {
+        interrupts.delete(interrupt);
       }
     }).catch((error: unknown) => {
       if (this.#stop.signal.aborted) return;
@@ -210,92 +217,61 @@ export class Rollouts {
       this.#options.note?.(`rollout ${id} cannot go on now: ${why}`);
       this.#lookAgain(id, this.#options.nowMs() + RETRY_MS);
     });
+    this.#coming.set(id, advance);
+    return advance;
+  }
+
+  async #goOn(id: string, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const rollout = await this.#keep(id);
+      if (ROLLOUT_FINAL.includes(rollout.state)) return;
+      const views = await this.#options.board.ofRollout(rollout.spec.tenant, id);
+      const step = nextStep(rollout, byAgent(views), this.#options.nowMs());
+      if (step.do === 'wait') return this.#lookAgain(id, step.untilMs);
+      await this.#take(step, rollout, views, signal);
+    }
   }
 
   async #take(
     step: Exclude<Step, { do: 'wait' }>,
     rollout: Rollout,
     views: readonly TaskView[],
+    signal: AbortSignal,
   ): Promise<void> {
+    const { board } = this.#options;
     const { id, spec } = rollout;
     const by = { tenant: spec.tenant, actor: `rollout/${id}`, role: 'operator' } as const;
     switch (step.do) {
       case 'create':
-        for (const agentId of step.agents) await this.#createTask(by, rollout, agentId, step.phase);
+        for (let from = 0; from < step.agents.length && !signal.aborted; from += AT_ONCE)
+          await Promise.all(
+            step.agents.slice(from, from + AT_ONCE).map((agentId) =>
+              board.create(by, taskOf(rollout, agentId, step.phase), {
+                taskId: derivedId('task', id, agentId),
+                runId: derivedId('run', id, agentId),
+              }),
+            ),
+          );
         return;
       case 'cancel':
         await Promise.all(
-          step.tasks.map((task) =>
-            this.#options.board.cancel(by, task, 'the rollout is aborted').catch(finished),
-          ),
+          step.tasks.map((task) => board.cancel(by, task, 'the rollout is aborted').catch(finished)),
         );
         return;
-      case 'evaluate':
-        return this.#evaluate(rollout, views);
-      case 'review':
-        await this.#runs.review(id, reviewText(rollout));
+      case 'evaluate': {
+        const verdict = await judge(rollout, views, { ...this.#options, signal });
+        if (verdict !== undefined) await this.#runs.record(id, { name: 'rollout.evaluated', data: verdict });
         return;
+      }
+      case 'review':
+        return this.#runs.review(id, reviewText(rollout));
       case 'promote': {
         const act = step.by ?? { by: by.actor, reason: 'auto_promote' };
-        const after = await this.#promote(rollout, { ...act, override: false });
-        await this.#keep(after, {
-          ...told(after),
-          actor: act.by,
-          action: 'rollout.promote',
-          reason: act.reason,
-        });
-        return;
+        return this.#promote(rollout, { ...act, override: false });
       }
-      case 'end': {
-        const after = await this.#runs.end(id, step.state);
-        const reason = rollout.lastAct?.reason;
-        const note = {
-          ...told(after),
-          action: `rollout.${step.state}`,
-          ...(reason === undefined ? {} : { reason }),
-        };
-        await this.#keep(after, note);
-      }
+      case 'end':
+        return this.#runs.end(id, step.state);
     }
-  }
-
-  async #createTask(by: Caller, { id, spec }: Rollout, agentId: string, phase: Phase): Promise<void> {
-    const { action, skill, command, args, timeout_s, env_refs } = spec;
-    await this.#options.board.create(
-      by,
-      {
-        action,
-        ...(skill === undefined ? {} : { skill }),
-        ...(command === undefined ? {} : { command }),
-        args,
-        target: { agent_ids: [agentId] },
-        tenant: spec.tenant,
-        ...(timeout_s === undefined ? {} : { timeout_s }),
-        ...(env_refs === undefined ? {} : { env_refs }),
-        rollout_id: id,
-        phase,
-      },
-      { taskId: derivedId('task', id, agentId), runId: derivedId('run', id, agentId) },
-    );
-  }
-
-  async #evaluate(rollout: Rollout, views: readonly TaskView[]): Promise<void> {
-    const { id, spec, phaseSinceMs } = rollout;
-    const { files, nowMs } = this.#options;
-    const byAgent = new Map(views.map((view) => [agentOf(view), view]));
-    const asked = askedAgents(rollout);
-    const samples = await Promise.all(asked.map((agentId) => sampleOf(agentId, byAgent.get(agentId), files)));
-    const gate = spec.criteria.health_gate;
-    const health = gate === undefined ? undefined : await checkHealth(gate, this.#stop.signal);
-    if (this.#stop.signal.aborted) return;
-    const elapsedS = Math.max(0, Math.round((nowMs() - phaseSinceMs) / 1000));
-    const verdict = evaluate(spec.criteria, samples, {
-      elapsedS,
-      ...(health === undefined ? {} : { health }),
-    });
-    const after = await this.#runs.record(id, { name: 'rollout.evaluated', data: verdict });
-    const note = { ...told(after), action: 'rollout.evaluate', after: { state: after.state, ...verdict } };
-    await this.#keep(after, note);
   }
 
   #candidates(tenant: string): readonly Candidate[] {
@@ -306,16 +282,17 @@ export class Rollouts {
     }));
   }
 
-  /** Makes the rollout known as it is, and writes down why it is so. */
-  async #keep(rollout: Rollout, note?: Omit<AuditNote, 'tenant' | 'object'>): Promise<Rollout> {
-    const { id, state, spec } = rollout;
-    if (ROLLOUT_FINAL.includes(state)) this.#live.delete(id);
+  /** In its turn: makes the rollout known as it is on record, and writes down what was done since the last time. */
+  async #keep(id: string): Promise<Rollout> {
+    const { ledger, audit } = this.#options;
+    const { rollout, version, notes } = await this.#runs.follow(id);
+    if (ROLLOUT_FINAL.includes(rollout.state)) this.#live.delete(id);
     else this.#live.set(id, rollout);
-    if (note === undefined && this.#index.stateOf(id) === state) return rollout;
-    await this.#options.ledger.write(() => {
-      this.#index.update(id, state);
-      if (note !== undefined)
-        this.#options.audit.append({ ...note, tenant: spec.tenant, object: `rollout/${id}` });
+    if (this.#index.versionOf(id) >= version) return rollout;
+    await ledger.write(() => {
+      const told = this.#index.versionOf(id);
+      this.#index.update(id, rollout.state, version);
+      for (const { seq, note } of notes) if (seq > told) audit.append(note);
     });
     return rollout;
   }
@@ -338,24 +315,9 @@ export class Rollouts {
   }
 }
 
-function taskOf(view: TaskView): readonly [string, RolloutTask] {
-  const { task_id: taskId, finished_at: finishedAt, cancel_requested: isCancelRequested = false } = view;
-  const agentId = agentOf(view);
-  const endedAtMs = finishedAt === undefined ? undefined : Date.parse(finishedAt);
-  return [agentId, { taskId, agentId, endedAtMs, isCancelRequested }];
-}
-
-/** Tasks of a rollout are for one agent each. */
-function agentOf({ target }: TaskView): string {
-  return target.agent_ids?.[0] ?? '';
-}
-
-/** What the rollout did by itself. */
-function told({ id, state }: Rollout): {
-  readonly actor: string;
-  readonly after: { readonly state: string };
-} {
-  return { actor: `rollout/${id}`, after: { state } };
+function unfinished({ id, state, spec }: Rollout): AgentsFailure {
+  const message = `rollout ${id} of the same in ${spec.environment} is ${state}`;
+  return conflict('rollout_unfinished', message, { rollout_id: id, state });
 }
 
 function absent(error: unknown): undefined {

@@ -2,7 +2,6 @@
 import type { HttpRequest, Route } from '../../../http.ts';
 import { LIMIT_DEFAULT, PAGE_QUERY } from '../../wire/common.ts';
 import { timestamp } from '../../ids.ts';
-import { notFound } from '../../wire/errors.ts';
 import {
   NEW_ROLLOUT,
   ROLLOUT_CREATED,
@@ -14,7 +13,9 @@ import {
   type RolloutStep,
   type RolloutView,
 } from '../../wire/rollouts.ts';
-import { callerOf } from '../callers.ts';
+import { callerOf, requireTenant } from '../callers.ts';
+import { idsFrom } from '../idempotency.ts';
+import type { TaskView } from '../../wire/tasks.ts';
 import type { TaskBoard } from '../ports.ts';
 import type { Rollout } from './record.ts';
 import type { Rollouts } from './rollouts.ts';
@@ -34,8 +35,8 @@ const VERBS: readonly (readonly [verb: Verb, summary: string])[] = [
 ];
 
 export function rolloutRoutes({ rollouts, board }: RolloutRoutesOptions): readonly Route[] {
-  const view = async (rollout: Rollout): Promise<RolloutView> =>
-    viewOf(rollout, await board.ofRollout(rollout.spec.tenant, rollout.id));
+  const view = async ({ mount }: HttpRequest, rollout: Rollout): Promise<RolloutView> =>
+    viewOf(rollout, { mount, tasks: await board.ofRollout(rollout.spec.tenant, rollout.id) });
   return [
     {
       method: 'POST',
@@ -47,8 +48,8 @@ export function rolloutRoutes({ rollouts, board }: RolloutRoutesOptions): readon
       handle: async (request) => {
         const by = callerOf(request, 'operator');
         const asked = request.body as NewRollout;
-        if (asked.tenant !== undefined && asked.tenant !== by.tenant) throw notFound('tenant', asked.tenant);
-        const { id, state } = await rollouts.create(by, asked);
+        requireTenant(by, asked.tenant);
+        const { id, state } = await rollouts.create(by, asked, idsFrom(request, 'rollout'));
         return { status: 201, json: { rollout_id: id, state } };
       },
     },
@@ -72,7 +73,7 @@ export function rolloutRoutes({ rollouts, board }: RolloutRoutesOptions): readon
           ...(state === undefined ? {} : { state: state as string }),
           ...(environment === undefined ? {} : { environment: environment as string }),
         });
-        const page = items.map((rollout) => viewOf(rollout, undefined));
+        const page = items.map((rollout) => viewOf(rollout));
         return { json: { rollouts: page, ...(nextCursor === undefined ? {} : { next_cursor: nextCursor }) } };
       },
     },
@@ -84,7 +85,7 @@ export function rolloutRoutes({ rollouts, board }: RolloutRoutesOptions): readon
       responses: { 200: { description: 'The rollout.', schema: ROLLOUT_VIEW } },
       handle: async (request) => {
         const { tenant } = callerOf(request, 'operator');
-        return { json: await view(await rollouts.get(tenant, idOf(request))) };
+        return { json: await view(request, await rollouts.get(tenant, idOf(request))) };
       },
     },
     ...VERBS.map(
@@ -104,7 +105,7 @@ export function rolloutRoutes({ rollouts, board }: RolloutRoutesOptions): readon
             ...(expectedState === undefined ? {} : { expectedState }),
             ...(override === undefined ? {} : { override }),
           });
-          return { json: await view(rollout) };
+          return { json: await view(request, rollout) };
         },
       }),
     ),
@@ -117,7 +118,7 @@ function idOf({ params }: HttpRequest): string {
 
 function viewOf(
   rollout: Rollout,
-  tasks: Awaited<ReturnType<TaskBoard['ofRollout']>> | undefined,
+  shown?: { readonly mount: string; readonly tasks: readonly TaskView[] },
 ): RolloutView {
   const { id, spec, state, pausedFrom, canary, batches, batchesDone, verdict, verdictAtMs, lastAct } =
     rollout;
@@ -133,16 +134,16 @@ function viewOf(
     ...(lastAct === undefined ? {} : { last_action: lastAct }),
     created_at: timestamp(rollout.createdAtMs),
     updated_at: timestamp(rollout.updatedAtMs),
-    ...(tasks === undefined
+    ...(shown === undefined
       ? {}
       : {
-          tasks: tasks.map(({ task_id, run_id, target, status, phase }) => ({
+          tasks: shown.tasks.map(({ task_id, run_id, target, status, phase }) => ({
             task_id,
             run_id,
             agent_id: target.agent_ids?.[0] ?? '',
             status,
             ...(phase === undefined ? {} : { phase }),
-            artifacts: `/runs/${run_id}`,
+            artifacts: `${shown.mount}/runs/${run_id}`,
           })),
         }),
   };
