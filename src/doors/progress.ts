@@ -5,6 +5,15 @@ import type { Meter } from '../telemetry/meter.ts';
 /** The queue of the Agent Runtime Protocol: its coordinator's worker serves it. */
 export const ARP_QUEUE = 'arp';
 
+/** Tasks of polling agents, and rollouts: the control plane hands them out, and no worker serves them. They are no jobs. */
+export const AGENTS_QUEUE = 'agents';
+export const ROLLOUTS_QUEUE = 'agents-rollouts';
+
+/** Whether a run is one of the control plane's own, which jobs in the same store are not to be mixed up with. */
+export function isOfAgents({ queue }: { readonly queue: string }): boolean {
+  return queue === AGENTS_QUEUE || queue === ROLLOUTS_QUEUE;
+}
+
 export interface ProgressCheck {
   readonly name: 'progress';
   readonly status: 'ok' | 'degraded' | 'down';

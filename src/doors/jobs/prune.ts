@@ -2,6 +2,7 @@
 import { lstat, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isTerminal } from '../../model/transitions.ts';
+import { isOfAgents } from '../progress.ts';
 import { isJobId, jobDir } from './job-id.ts';
 import { PROJECTION_LOCK } from './directory.ts';
 import type { Jobs } from './jobs.ts';
@@ -86,7 +87,8 @@ async function jobFacts(jobs: Jobs): Promise<PruneFact[]> {
   const names = new Set(await directoriesIn(join(jobs.root, 'jobs')));
   for (let after: { createdAtMs: number; no: number } | undefined; ; ) {
     const page = await jobs.engine.store.list({ limit: 500, ...(after === undefined ? {} : { after }) });
-    for (const { id } of page.runs) if (isJobId(id)) names.add(id);
+    // What the control plane of agents still tells of is its own to forget.
+    for (const head of page.runs) if (isJobId(head.id) && !isOfAgents(head)) names.add(head.id);
     after = page.next;
     if (after === undefined) break;
   }

@@ -5,6 +5,7 @@ import { ReeveError } from '../../model/errors.ts';
 import type { JsonObject } from '../../model/json.ts';
 import type { RunState } from '../../model/state.ts';
 import type { ListPosition, RunHead } from '../../store/run-store.ts';
+import { isOfAgents } from '../progress.ts';
 import { isJobId } from './job-id.ts';
 import { importJob, jobState, requireJob, runSpecOf, type Jobs } from './jobs.ts';
 import { checkpointRecord, lineOf, projectionOf } from './lines.ts';
@@ -145,6 +146,7 @@ export async function listJobs(
       ...(after === undefined ? {} : { after }),
     });
     for (const head of page.runs) {
+      if (isOfAgents(head)) continue; // the control plane lists them
       if (
         wanted.length === 0 ||
         head.hold === null ||

@@ -1,7 +1,15 @@
 // What keeps the control plane honest: tokens, tenants, repeats, limits (contract agents §2).
 import { connect } from 'node:net';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { expect } from 'vitest';
 import { COMMAND, SKILL, test } from './control-rig.ts';
+
+function inDatabase(dir: string, sql: string): void {
+  const database = new Database(join(dir, 'agents.sqlite'));
+  database.exec(sql);
+  database.close();
+}
 
 const ANY_ID = '00000000-0000-4000-8000-000000000000';
 
@@ -130,6 +138,44 @@ test('the same POST again gets the same answer: in flight, afterwards, and after
   );
   expect(bad.status).toBe(422);
   expect((await plane.ask('POST', '/tasks', body, { headers: { 'idempotency-key': 'x' } })).status).toBe(201);
+});
+
+test('J8 a crash between a call with a key and its answer loses no token, and makes nothing twice', async ({
+  open,
+  dir,
+}) => {
+  const plane = await open();
+  const headers = { 'idempotency-key': 'once' };
+  const enrol = { token: plane.tokens().enrolment, body: { agent_id: 'a' }, headers };
+  const first = (await plane.send('POST', '/register', enrol)).json.agent_token;
+  const body = { action: 'check', command: COMMAND };
+  const task = await plane.ask('POST', '/tasks', body, { headers });
+  await plane.close();
+  inDatabase(dir, 'update idempotency set answer = null');
+  await plane.open();
+  const again = await plane.send('POST', '/register', enrol);
+  expect(again.status).toBe(200);
+  const token = again.json.agent_token;
+  expect(token).toMatch(/^jarvas_agent_/);
+  const works = async (one: string) => (await plane.send('GET', '/task', { token: one })).status;
+  expect([await works(first), await works(token)]).toEqual([401, 200]);
+  const { task_id } = (await plane.ask('POST', '/tasks', body, { headers })).json;
+  expect(task_id).toBe(task.json.task_id);
+  const other = { ...enrol, headers: { 'idempotency-key': 'other' } };
+  expect((await plane.send('POST', '/register', other)).status).toBe(409);
+});
+
+test('a key that is used again after its time makes something new', async ({ open, dir }) => {
+  const plane = await open();
+  const headers = { 'idempotency-key': 'nightly' };
+  const body = { action: 'check', command: COMMAND };
+  const first = await plane.ask('POST', '/tasks', body, { headers });
+  await plane.close();
+  inDatabase(dir, 'update idempotency set expires_ms = 1');
+  await plane.open();
+  const second = await plane.ask('POST', '/tasks', { ...body, priority: 1 }, { headers });
+  expect(second.status).toBe(201);
+  expect(second.json.task_id).not.toBe(first.json.task_id);
 });
 
 test('what is asked for wrongly is refused with its field', async ({ open }) => {

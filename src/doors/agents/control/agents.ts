@@ -17,6 +17,7 @@ export const AGENTS_SCHEMA = `create table agents (
   tenant text not null,
   id text not null,
   token_hash text not null unique,
+  enrolled_by text,
   about text not null,
   drained integer not null,
   registered_ms integer not null,
@@ -31,6 +32,8 @@ export interface Agent {
   readonly tenant: string;
   readonly id: string;
   readonly tokenHash: string;
+  /** The call that enrolled it: who repeats it never got the token. */
+  readonly enrolledBy: string | null;
   readonly about: AgentAbout;
   readonly drained: boolean;
   readonly registeredMs: number;
@@ -58,6 +61,7 @@ interface AgentRow {
   readonly tenant: string;
   readonly id: string;
   readonly token_hash: string;
+  readonly enrolled_by: string | null;
   readonly about: string;
   readonly drained: number;
   readonly registered_ms: number;
@@ -77,8 +81,8 @@ export class Agents implements AgentDirectory {
   constructor(options: AgentsOptions) {
     this.#options = options;
     const { rows } = options;
-    this.#put = rows.prepare<(string | number)[]>(
-      'insert or replace into agents (tenant, id, token_hash, about, drained, registered_ms, seen_ms) values (?, ?, ?, ?, ?, ?, ?)',
+    this.#put = rows.prepare<(string | number | null)[]>(
+      'insert or replace into agents (tenant, id, token_hash, enrolled_by, about, drained, registered_ms, seen_ms) values (?, ?, ?, ?, ?, ?, ?, ?)',
     );
     this.#remove = rows.prepare<[string, string]>('delete from agents where tenant = ? and id = ?');
     this.#sign = rows.prepare<[number, string, string]>(
@@ -92,28 +96,42 @@ export class Agents implements AgentDirectory {
   /**
    * @param by `agent`: itself, by its token. Others enrol an agent that nobody knows.
    * @param trusting nobody has a token: who says to be an agent is believed.
+   * @param call that is answered once: the same one again is from who has not heard of the token, and gets another.
    * @returns its token, the first time.
    * @throws AgentsFailure 409 `agent_exists`: somebody else has the id.
    */
-  async register(by: Caller, request: RegisterRequest, trusting: boolean): Promise<string | undefined> {
+  async register(
+    by: Caller,
+    request: RegisterRequest,
+    trusting: boolean,
+    call: string | null,
+  ): Promise<string | undefined> {
     const { agent_id: id } = request;
     const isItself = by.role === 'agent' && by.actor === id;
     const { redaction, nowMs } = this.#options;
     const about = redaction.value(by.tenant, aboutOf(request));
     const token = newToken('agent');
-    const { agent, isNew } = await this.#options.ledger.write(() => {
+    const { agent, isGiven } = await this.#options.ledger.write(() => {
       // Looked up here, where nothing comes between: of two that enrol one id, one is the first.
       const row = this.#load.get(by.tenant, id);
       const known = row === undefined ? undefined : agentOf(row);
-      if ((known === undefined && by.role === 'agent') || (known !== undefined && !isItself && !trusting))
+      const isAgain = call !== null && known?.enrolledBy === call;
+      if (known === undefined ? by.role === 'agent' : !isItself && !trusting && !isAgain)
         throw conflict('agent_exists', `the agent id ${id} is taken, and this is not its token`, {
           agent_id: id,
         });
       const ms = nowMs();
-      const kept =
-        known === undefined
-          ? { tenant: by.tenant, id, tokenHash: tokenHash(token), about, drained: false, registeredMs: ms }
-          : { ...known, about };
+      const isGiven = known === undefined || isAgain;
+      const kept: Agent = {
+        tenant: by.tenant,
+        id,
+        drained: false,
+        registeredMs: ms,
+        ...known,
+        about,
+        tokenHash: isGiven ? tokenHash(token) : known.tokenHash,
+        enrolledBy: isGiven ? call : known.enrolledBy,
+      };
       this.#save(kept, ms);
       this.#options.audit.append({
         ...by,
@@ -122,11 +140,13 @@ export class Agents implements AgentDirectory {
         ...(known === undefined ? {} : { before: known.about }),
         after: about,
       });
-      return { agent: kept, isNew: known === undefined };
+      return { agent: kept, isGiven };
     });
-    this.#use(agent, this.#seenOf(this.#find(by.tenant, id)) ?? { ms: 0, keptMs: nowMs(), waiting: 0 });
+    const before = this.#find(by.tenant, id);
+    if (before !== undefined) this.#byToken.delete(before.tokenHash);
+    this.#use(agent, this.#seenOf(before) ?? { ms: 0, keptMs: nowMs(), waiting: 0 });
     this.touch(agent);
-    return isNew ? token : undefined;
+    return isGiven ? token : undefined;
   }
 
   /** @throws AgentsFailure 404 */
@@ -256,8 +276,9 @@ export class Agents implements AgentDirectory {
     return this.#tenants.get(tenant)?.get(id);
   }
 
-  #save({ tenant, id, tokenHash: hash, about, drained, registeredMs }: Agent, seenMs: number): void {
-    this.#put.run(tenant, id, hash, JSON.stringify(about), drained ? 1 : 0, registeredMs, seenMs);
+  #save(agent: Agent, seenMs: number): void {
+    const { tenant, id, tokenHash: hash, enrolledBy, about, drained, registeredMs } = agent;
+    this.#put.run(tenant, id, hash, enrolledBy, JSON.stringify(about), drained ? 1 : 0, registeredMs, seenMs);
   }
 
   #use(agent: Agent, seen: Seen): void {
@@ -277,6 +298,7 @@ function agentOf(row: AgentRow): Agent {
     tenant: row.tenant,
     id: row.id,
     tokenHash: row.token_hash,
+    enrolledBy: row.enrolled_by,
     about: JSON.parse(row.about) as AgentAbout,
     drained: row.drained === 1,
     registeredMs: row.registered_ms,

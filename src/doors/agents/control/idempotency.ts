@@ -6,14 +6,16 @@
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
 import type { HttpReply, HttpRequest, Route } from '../../http.ts';
 import { canonicalJson } from '../../../model/canonical.ts';
+import { ReeveError } from '../../../model/errors.ts';
 import type { ServiceDatabase } from '../../../store/sqlite/service-database.ts';
 import { AgentsFailure } from '../wire/errors.ts';
-import { derivedId } from '../ids.ts';
+import { derivedId, newId } from '../ids.ts';
 import type { Ledger } from './ports.ts';
 
 export const IDEMPOTENCY_SCHEMA = `create table idempotency (
   scope text primary key,
   body_hash text not null,
+  seed text not null,
   answer blob,
   expires_ms integer not null
 ) without rowid;
@@ -24,8 +26,12 @@ const KEY = /^[\x21-\x7e]{1,255}$/;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
+/** What ids of a call under way are made of, kept with its key until it is answered. */
+const SEEDS = new WeakMap<HttpRequest, string>();
+
 interface Kept {
   readonly body_hash: string;
+  readonly seed: string;
   /** Null: it was begun, and nobody lived to see its answer. */
   readonly answer: Buffer | null;
 }
@@ -55,10 +61,10 @@ export class Idempotency {
     this.#ledger = ledger;
     this.#nowMs = nowMs;
     this.#find = rows.prepare<[string, number], Kept>(
-      'select body_hash, answer from idempotency where scope = ? and expires_ms > ?',
+      'select body_hash, seed, answer from idempotency where scope = ? and expires_ms > ?',
     );
-    this.#begin = rows.prepare<[string, string, number]>(
-      'insert or replace into idempotency (scope, body_hash, answer, expires_ms) values (?, ?, null, ?)',
+    this.#begin = rows.prepare<[string, string, string, number]>(
+      'insert or replace into idempotency (scope, body_hash, seed, answer, expires_ms) values (?, ?, ?, null, ?)',
     );
     this.#answer = rows.prepare<[Buffer, string]>('update idempotency set answer = ? where scope = ?');
     this.#forget = rows.prepare<[string]>('delete from idempotency where scope = ?');
@@ -80,7 +86,7 @@ export class Idempotency {
       requireSame(running.bodyHash, call);
       return running.answer;
     }
-    const answer = this.#carryOut(call, () => route.handle(request));
+    const answer = this.#carryOut(call, route, request);
     this.#inFlight.set(call.scope, { bodyHash: call.bodyHash, answer });
     try {
       return await answer;
@@ -89,22 +95,24 @@ export class Idempotency {
     }
   }
 
-  async #carryOut(call: Call, handle: () => Promise<HttpReply>): Promise<HttpReply> {
+  async #carryOut(call: Call, route: Route, request: HttpRequest): Promise<HttpReply> {
     const { scope, bodyHash, secret } = call;
     const nowMs = this.#nowMs();
     const kept = this.#find.get(scope, nowMs);
     if (kept !== undefined) requireSame(kept.body_hash, call);
     if (kept?.answer != null) return replayed(kept.answer, secret);
+    const seed = kept?.seed ?? newId();
     await this.#ledger.write(() => {
       this.#sweep.run(nowMs);
-      this.#begin.run(scope, bodyHash, nowMs + KEPT_MS);
+      this.#begin.run(scope, bodyHash, seed, nowMs + KEPT_MS);
     });
+    SEEDS.set(request, seed);
     let reply: HttpReply;
     try {
-      reply = await handle();
+      reply = await route.handle(request);
     } catch (error) {
-      // What failed changed nothing, and may be tried again.
-      await this.#ledger.write(() => this.#forget.run(scope));
+      // What was refused changed nothing, and may be asked for otherwise. What failed may have, and is only ever repeated.
+      if (isRefusal(error)) await this.#ledger.write(() => this.#forget.run(scope));
       throw error;
     }
     await this.#ledger.write(() => this.#answer.run(sealed(reply, secret), scope));
@@ -112,15 +120,17 @@ export class Idempotency {
   }
 }
 
-/** Ids that follow from the key of a call, so that what a crash cut off is not made twice; undefined without a key. */
-export function idsFrom(
-  request: Pick<HttpRequest, 'headers' | 'principal'>,
-  purpose: string,
-): string | undefined {
-  const key = keyOf(request);
-  if (key === undefined) return undefined;
-  const { tenant = '', subject = '' } = request.principal ?? {};
-  return derivedId(purpose, tenant, subject, key);
+/**
+ * An id that follows from a call with a key, so that what a crash cut off is not made twice; undefined without one. A key
+ * that is used again after its time gives another one.
+ */
+export function idsFrom(request: HttpRequest, purpose: string): string | undefined {
+  const seed = SEEDS.get(request);
+  return seed === undefined ? undefined : derivedId(purpose, seed);
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof ReeveError && !error.code.startsWith('E_STORE_');
 }
 
 function keyOf({ headers }: Pick<HttpRequest, 'headers'>): string | undefined {

@@ -25,6 +25,7 @@ import type { Agent, Agents } from './agents.ts';
 import type { AllowLists } from './allow-lists.ts';
 import type { Board } from './board/board.ts';
 import { callerOf, callerOrAnonymous, requireTenant } from './callers.ts';
+import { idsFrom } from './idempotency.ts';
 import type { Caller } from './ports.ts';
 
 /** Polls of one agent that may wait at a time, beyond the tasks that it could take. */
@@ -56,7 +57,7 @@ function registerRoute({ agents, board, allowLists, pollS, leaseS }: AgentRoutes
       const body = request.body as RegisterRequest;
       requireTenant(by, body.tenant);
       const isTrusting = request.principal?.via === 'anonymous';
-      const token = await agents.register(by, body, isTrusting);
+      const token = await agents.register(by, body, isTrusting, idsFrom(request, 'enrol') ?? null);
       board.wakeAgent(by.tenant, body.agent_id);
       return {
         json: {

@@ -217,9 +217,20 @@ function checkPatterns(settings: TenantSettings): void {
 async function checkBody(schema: object, body: unknown): Promise<void> {
   const problems = await problemsOf(schema, body);
   const [first] = problems;
-  if (first === undefined) return;
+  if (first === undefined) {
+    // What is kept is hashed, and half a surrogate pair is no Unicode.
+    if (isUnicode(body)) return;
+    throw new AgentsFailure(422, 'invalid_field', 'a text in the body is no Unicode', { field: '' });
+  }
   throw new AgentsFailure(422, 'invalid_field', `${first.field || 'the body'} ${first.problem}`, {
     field: first.field,
     problems: problems.slice(0, 20),
   });
+}
+
+/** Whether every text in a JSON value, and every name, could be sent in UTF-8. */
+function isUnicode(value: unknown): boolean {
+  if (typeof value === 'string') return value.isWellFormed();
+  if (typeof value !== 'object' || value === null) return true;
+  return Object.entries(value).every(([name, each]) => name.isWellFormed() && isUnicode(each));
 }

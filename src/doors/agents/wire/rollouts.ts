@@ -1,5 +1,5 @@
 /** Rollouts on the wire (contract agents §7). */
-import { COUNT, list, object, TEXT, TIME, URI, word, YES_OR_NO, type TypeOf } from '../../wire-schema.ts';
+import { COUNT, list, object, TEXT, TIME, word, YES_OR_NO, type TypeOf } from '../../wire-schema.ts';
 import { LABELS, NAME, REASON, UUID } from './common.ts';
 import { COMMAND, PHASES, SKILL_REF, TASK_STATUSES, type SkillRef } from './tasks.ts';
 
@@ -33,7 +33,7 @@ export const CRITERIA = object(
     bake_s: { type: 'integer', minimum: 0, maximum: 604_800 } as const,
     deadline_s: { type: 'integer', minimum: 1, maximum: 604_800 } as const,
     health_gate: object(
-      { url: { ...URI, pattern: '^https?://' } as const },
+      { url: { type: 'string', pattern: '^https?://[^\\s/?#]\\S*$', maxLength: 2048 } as const },
       {
         expect: { type: 'integer', minimum: 100, maximum: 599 } as const,
         attempts: { type: 'integer', minimum: 1, maximum: 100 } as const,

@@ -6,6 +6,7 @@ import type { Json } from '../../../../model/json.ts';
 import type { RunSpec } from '../../../../model/run-spec.ts';
 import type { ServiceDatabase } from '../../../../store/sqlite/service-database.ts';
 import type { Meter } from '../../../../telemetry/meter.ts';
+import { AGENTS_QUEUE } from '../../../progress.ts';
 import type { Agent } from '../agents.ts';
 import type { AllowLists } from '../allow-lists.ts';
 import { type Page } from '../../wire/common.ts';
@@ -16,7 +17,7 @@ import type { Audit, Caller, Ledger, LiveLease, TaskBoard, TaskIds, TaskQuery } 
 import type { TenantRedaction } from '../redaction.ts';
 import { Dispatch } from './dispatch.ts';
 import { Leases, settle } from './leases.ts';
-import { CANCEL_FACT, DOOR, EXECUTOR, QUEUE, type TaskDocument } from './record.ts';
+import { CANCEL_FACT, DOOR, EXECUTOR, type TaskDocument } from './record.ts';
 import { TaskIndex } from './task-index.ts';
 import { Tasks, type LiveTask } from './tasks.ts';
 
@@ -245,7 +246,7 @@ function specOf(document: TaskDocument, actor: string): RunSpec {
     tenant,
     actor,
     name: action,
-    queue: QUEUE,
+    queue: AGENTS_QUEUE,
     limits: {},
     // A lost lease is counted by the board: the engine runs the task again as long as it is asked to.
     root: { id, kind: 'atomic', name: action, executor: EXECUTOR, onInterrupt: 'rerun' },

@@ -5,7 +5,6 @@ import { timestamp } from '../../ids.ts';
 import { isFinal, type TaskResult, type TaskStatus, type TaskView } from '../../wire/tasks.ts';
 
 export const DOOR = 'agents';
-export const QUEUE = 'agents';
 export const EXECUTOR = 'agent';
 /** Its agent has begun. */
 export const STARTED_FACT = 'agents.started';

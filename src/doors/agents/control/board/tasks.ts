@@ -8,11 +8,12 @@ import { ReeveError } from '../../../../model/errors.ts';
 import type { RecordedEvent } from '../../../../model/events.ts';
 import type { RunSpec } from '../../../../model/run-spec.ts';
 import type { Meter } from '../../../../telemetry/meter.ts';
+import { AGENTS_QUEUE } from '../../../progress.ts';
 import { isFinal, type TaskView } from '../../wire/tasks.ts';
 import type { Audit, AuditNote, Ledger } from '../ports.ts';
 import { measureEnd } from './measure.ts';
 import { noteOf } from './notes.ts';
-import { foldTask, QUEUE, type TaskRecord } from './record.ts';
+import { foldTask, type TaskRecord } from './record.ts';
 import type { TaskIndex } from './task-index.ts';
 
 const PAGE = 500;
@@ -133,7 +134,7 @@ export class Tasks {
         limit: PAGE,
         ...(after === undefined ? {} : { after }),
       });
-      for (const { id, queue } of page.runs) if (queue === QUEUE) yield id;
+      for (const { id, queue } of page.runs) if (queue === AGENTS_QUEUE) yield id;
       after = page.next;
     } while (after !== undefined);
   }

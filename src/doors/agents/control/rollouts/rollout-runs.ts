@@ -3,6 +3,7 @@ import type { Engine } from '../../../../engine/engine.ts';
 import type { Fact, RecordedEvent } from '../../../../model/events.ts';
 import type { Json, JsonObject } from '../../../../model/json.ts';
 import type { RunSpec } from '../../../../model/run-spec.ts';
+import { ROLLOUTS_QUEUE } from '../../../progress.ts';
 import { ROLLOUT_FINAL } from '../../wire/rollouts.ts';
 import type { AuditNote } from '../ports.ts';
 import { noteOf } from './notes.ts';
@@ -11,7 +12,6 @@ import type { RolloutSpec } from './spec.ts';
 
 /** Says by a label that a run is a rollout; nobody serves its queue, since it has no work of its own. */
 const ROLLOUT_PROTOCOL = 'agents/rollout';
-const QUEUE = 'agents-rollouts';
 const PAGE = 500;
 
 export interface NewRollout {
@@ -115,7 +115,7 @@ function runSpecOf(id: string, spec: RolloutSpec, by: string): RunSpec {
     tenant: spec.tenant,
     actor: by,
     name: `rollout ${spec.name}`,
-    queue: QUEUE,
+    queue: ROLLOUTS_QUEUE,
     limits: {},
     onApproval: 'continue',
     root: { id, kind: 'composite', type: 'rollout', input: spec as unknown as Json },
