@@ -11,7 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { test as base, vi } from 'vitest';
 
-export type Program = 'wrkr' | 'reeve' | 'jarvas_lite_run';
+export type Program = 'wrkr' | 'reeve' | 'jarvas_lite_run' | 'jarvasctl';
 /** Parsed JSON that a program printed; tests look into it with matchers. */
 // oxlint-disable-next-line typescript/no-explicit-any
 export type Any = any;

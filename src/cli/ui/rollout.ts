@@ -42,6 +42,7 @@ export function rolloutLines(rollout: RolloutView, nowMs: number, width: number)
   return [
     [styled(name, 'bold'), '  ', word(state), '  ', styled(id, 'dim')],
     [styled(facts.filter((fact) => fact !== '').join(' · '), 'dim')],
+    ...(rollout.failure === undefined ? [] : [[rollout.failure]]),
     ...(last === undefined ? [] : [[`last: ${last.reason} (${last.by})`]]),
     ...(verdict === undefined
       ? []

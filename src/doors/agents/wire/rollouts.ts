@@ -174,6 +174,8 @@ export const ROLLOUT_VIEW = {
     batches_done: COUNT,
     verdict: VERDICT,
     last_action: ACT,
+    /** Why nobody could be chosen. */
+    failure: TEXT,
     created_at: TIME,
     updated_at: TIME,
     tasks: list(TASK_OF_ROLLOUT),
@@ -188,6 +190,7 @@ export interface RolloutView extends Omit<NewRollout, 'start'> {
   readonly batches_done: number;
   readonly verdict?: Verdict;
   readonly last_action?: TypeOf<typeof ACT>;
+  readonly failure?: string;
   readonly created_at: string;
   readonly updated_at: string;
   readonly tasks?: readonly TypeOf<typeof TASK_OF_ROLLOUT>[];

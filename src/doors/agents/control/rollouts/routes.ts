@@ -120,8 +120,19 @@ function viewOf(
   rollout: Rollout,
   shown?: { readonly mount: string; readonly tasks: readonly TaskView[] },
 ): RolloutView {
-  const { id, spec, state, pausedFrom, canary, batches, batchesDone, verdict, verdictAtMs, lastAct } =
-    rollout;
+  const {
+    id,
+    spec,
+    state,
+    pausedFrom,
+    canary,
+    batches,
+    batchesDone,
+    verdict,
+    verdictAtMs,
+    lastAct,
+    failure,
+  } = rollout;
   return {
     rollout_id: id,
     state,
@@ -132,6 +143,7 @@ function viewOf(
     batches_done: batchesDone,
     ...(verdict === undefined ? {} : { verdict: { ...verdict, evaluated_at: timestamp(verdictAtMs ?? 0) } }),
     ...(lastAct === undefined ? {} : { last_action: lastAct }),
+    ...(failure === undefined ? {} : { failure }),
     created_at: timestamp(rollout.createdAtMs),
     updated_at: timestamp(rollout.updatedAtMs),
     ...(shown === undefined
