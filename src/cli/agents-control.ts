@@ -11,6 +11,9 @@ import { controlTokens } from './agents-tokens.ts';
 import { positive, setting } from './arp-settings.ts';
 import type { CliContext, Flags } from './command.ts';
 
+/** Each agent that waits for a task has a connection, and an upload may take its time. */
+export const CONTROL_LIMITS = { requestMs: 600_000, connections: 16_384 } as const;
+
 export interface ControlChoices {
   /** Nobody else reaches it. */
   readonly isLocal: boolean;
@@ -34,6 +37,12 @@ export async function controlPlane(
   const dir = join(jobs.root, 'agents');
   const keys = await trustedKeys(ctx, flags);
   const threshold = positive(ctx, 'JARVAS_TRUST_THRESHOLD', 'whole');
+  if (threshold !== undefined && keys.length > 0 && threshold > keys.length)
+    throw new ReeveError(
+      'E_INVALID_INPUT_SCHEMA',
+      `JARVAS_TRUST_THRESHOLD is ${threshold}, and ${keys.length} keys are trusted: no list could ever be signed`,
+      { variable: 'JARVAS_TRUST_THRESHOLD', value: threshold, limit: keys.length },
+    );
   const pollS = positive(ctx, 'JARVAS_POLL_S', 'whole');
   const leaseS = positive(ctx, 'JARVAS_LEASE_S', 'whole');
   const files = await filesOfRuns(ctx, flags, { dir, note });

@@ -134,6 +134,7 @@ describe.concurrent('serve control-plane', () => {
     [['--tls-cert', 'key.pem', '--tls-key', 'key.pem'], TOKENS, 'must be PEM'],
     [['--tokens', 'key.pem'], {}, 'no JSON'],
     [['--trust-keys', 'none.pem'], TOKENS, 'none.pem'],
+    [['--trust-keys', 'key.pem'], { ...TOKENS, JARVAS_TRUST_THRESHOLD: '2' }, 'JARVAS_TRUST_THRESHOLD'],
   ] as const)('refuses to start with %j', async ([flags, env, says], { home }) => {
     await home.write('key.pem', KEY.publicKey.pem);
     const failed = await home.fails(['serve', 'control-plane', '--port', '0', ...flags], {

@@ -3,7 +3,7 @@ import { ReeveError } from '../../model/errors.ts';
 import { addressText, parseListen } from '../../server/listen.ts';
 import { startServer } from '../../server/server.ts';
 import { openMetrics } from '../../telemetry/prometheus.ts';
-import { controlPlane } from '../agents-control.ts';
+import { CONTROL_LIMITS, controlPlane } from '../agents-control.ts';
 import type { CommandHandler } from '../command.ts';
 import { jsonText } from '../output.ts';
 import { aborted, STOP_MS } from '../serve-announce.ts';
@@ -14,10 +14,6 @@ const HOST_DEFAULT = '127.0.0.1';
 const PORT_DEFAULT = 5000;
 /** Bodies outside of the service's own routes, bytes. */
 const BODY_BYTES_MAX = 1_048_576;
-/** How long an upload may take, milliseconds. */
-const UPLOAD_MS = 600_000;
-/** Each agent that waits for a task has one. */
-const CONNECTIONS_MAX = 16_384;
 
 export const serveControlPlane: CommandHandler = async (ctx, { flags }) => {
   const listen = addressText(flags.text('host') ?? HOST_DEFAULT, flags.number('port') ?? PORT_DEFAULT);
@@ -49,7 +45,7 @@ export const serveControlPlane: CommandHandler = async (ctx, { flags }) => {
       authenticate: plane.authenticate,
       names: flags.texts('allow-host'),
       bodyBytesMax: BODY_BYTES_MAX,
-      limits: { requestMs: UPLOAD_MS, connections: CONNECTIONS_MAX },
+      limits: CONTROL_LIMITS,
       note,
       isReady: () => plane.isReady(),
       ...telemetry.options,

@@ -11,7 +11,7 @@ import { CLIENT_SECRET_VARIABLE } from '../../policy/auth/client-settings.ts';
 import { addressText } from '../../server/listen.ts';
 import { mounted } from '../../server/mount.ts';
 import { startServer } from '../../server/server.ts';
-import { controlPlaneBeside } from '../agents-control.ts';
+import { CONTROL_LIMITS, controlPlaneBeside } from '../agents-control.ts';
 import { openStack } from '../arp-stack.ts';
 import { aborted, announce, STOP_MS } from '../serve-announce.ts';
 import { authentication, sharedAuthentication } from '../serve-auth.ts';
@@ -90,6 +90,7 @@ export const up: CommandHandler = async (ctx, { flags }) => {
       ...(authenticate === undefined ? {} : { authenticate }),
       names: settings.names,
       bodyBytesMax: settings.maxBodyBytes,
+      ...(agents === undefined ? {} : { limits: CONTROL_LIMITS }),
       note: telemetry.note,
       isReady: () => stack.isReady(),
       checks: async () => [await progressCheck({ ...work, limitMs: PROGRESS_LIMIT_MS })],

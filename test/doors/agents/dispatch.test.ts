@@ -1,6 +1,6 @@
 // Who is called for what waits, without an engine below.
 import { expect, onTestFinished, test } from 'vitest';
-import type { Agent } from '../../../src/doors/agents/control/agents.ts';
+import type { Agent } from '../../../src/doors/agents/control/agent-rows.ts';
 import { Dispatch } from '../../../src/doors/agents/control/board/dispatch.ts';
 import type { LiveTask, Tasks } from '../../../src/doors/agents/control/board/tasks.ts';
 import { systemClock } from '../../../src/engine/system.ts';

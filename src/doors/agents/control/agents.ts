@@ -1,43 +1,15 @@
 /** The agents of every tenant: who they are, whether they are there, and the hashes of their tokens. */
 import type { ServiceDatabase } from '../../../store/sqlite/service-database.ts';
-import {
-  MISSED_INTERVALS,
-  type AgentAbout,
-  type AgentState,
-  type AgentView,
-  type RegisterRequest,
-} from '../wire/agents.ts';
+import { MISSED_INTERVALS, type AgentState, type AgentView, type RegisterRequest } from '../wire/agents.ts';
 import { timestamp } from '../ids.ts';
 import { conflict, notFound } from '../wire/errors.ts';
 import type { AgentDirectory, Audit, Caller, Ledger } from './ports.ts';
 import type { TenantRedaction } from './redaction.ts';
+import { aboutOf, agentOf, type Agent, type AgentRow } from './agent-rows.ts';
 import { newToken, tokenHash } from './tokens.ts';
-
-export const AGENTS_SCHEMA = `create table agents (
-  tenant text not null,
-  id text not null,
-  token_hash text not null unique,
-  enrolled_by text,
-  about text not null,
-  drained integer not null,
-  registered_ms integer not null,
-  seen_ms integer not null,
-  primary key (tenant, id)
-) without rowid`;
 
 /** How much of the time of its last sign may be lost with the process, milliseconds. */
 const SEEN_KEPT_MS = 60_000;
-
-export interface Agent {
-  readonly tenant: string;
-  readonly id: string;
-  readonly tokenHash: string;
-  /** The call that enrolled it: who repeats it never got the token. */
-  readonly enrolledBy: string | null;
-  readonly about: AgentAbout;
-  readonly drained: boolean;
-  readonly registeredMs: number;
-}
 
 interface Seen {
   ms: number;
@@ -55,17 +27,6 @@ interface AgentsOptions {
   readonly pollMs: number;
   /** Tasks under leases of an agent. */
   running(tenant: string, id: string): readonly string[];
-}
-
-interface AgentRow {
-  readonly tenant: string;
-  readonly id: string;
-  readonly token_hash: string;
-  readonly enrolled_by: string | null;
-  readonly about: string;
-  readonly drained: number;
-  readonly registered_ms: number;
-  readonly seen_ms: number;
 }
 
 export class Agents implements AgentDirectory {
@@ -291,28 +252,4 @@ export class Agents implements AgentDirectory {
     this.#byToken.set(agent.tokenHash, agent);
     this.#seen.set(agent, seen);
   }
-}
-
-function agentOf(row: AgentRow): Agent {
-  return {
-    tenant: row.tenant,
-    id: row.id,
-    tokenHash: row.token_hash,
-    enrolledBy: row.enrolled_by,
-    about: JSON.parse(row.about) as AgentAbout,
-    drained: row.drained === 1,
-    registeredMs: row.registered_ms,
-  };
-}
-
-function aboutOf({ hostname, agent_version, os, labels, skills, max_parallel, public_key }: RegisterRequest) {
-  return {
-    labels: labels ?? {},
-    skills: skills ?? [],
-    max_parallel: max_parallel ?? 1,
-    ...(hostname === undefined ? {} : { hostname }),
-    ...(agent_version === undefined ? {} : { agent_version }),
-    ...(os === undefined ? {} : { os }),
-    ...(public_key === undefined ? {} : { public_key }),
-  } satisfies AgentAbout;
 }

@@ -21,7 +21,8 @@ import {
   START_REQUEST,
   type ResultRequest,
 } from '../wire/tasks.ts';
-import type { Agent, Agents } from './agents.ts';
+import type { Agent } from './agent-rows.ts';
+import type { Agents } from './agents.ts';
 import type { AllowLists } from './allow-lists.ts';
 import type { Board } from './board/board.ts';
 import { callerOf, callerOrAnonymous, requireTenant } from './callers.ts';

@@ -7,7 +7,7 @@ import type { RunSpec } from '../../../../model/run-spec.ts';
 import type { ServiceDatabase } from '../../../../store/sqlite/service-database.ts';
 import type { Meter } from '../../../../telemetry/meter.ts';
 import { AGENTS_QUEUE } from '../../../progress.ts';
-import type { Agent } from '../agents.ts';
+import type { Agent } from '../agent-rows.ts';
 import type { AllowLists } from '../allow-lists.ts';
 import { type Page } from '../../wire/common.ts';
 import { conflict, invalidField, notFound } from '../../wire/errors.ts';

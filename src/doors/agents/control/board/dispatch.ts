@@ -5,7 +5,7 @@
 import { setTimeout as timer } from 'node:timers';
 import type { Clock } from '../../../../engine/ports.ts';
 import { ReeveError } from '../../../../model/errors.ts';
-import type { Agent } from '../agents.ts';
+import type { Agent } from '../agent-rows.ts';
 import type { HandedOut } from '../../wire/tasks.ts';
 import { newId } from '../../ids.ts';
 import { fits, TaskQueue, type Candidate, type QueuedTask } from './queue.ts';

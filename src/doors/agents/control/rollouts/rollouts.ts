@@ -4,7 +4,7 @@ import type { Json } from '../../../../model/json.ts';
 import type { Engine } from '../../../../engine/engine.ts';
 import type { ServiceDatabase } from '../../../../store/sqlite/service-database.ts';
 import type { Page } from '../../wire/common.ts';
-import { AgentsFailure, conflict, invalidField, notFound } from '../../wire/errors.ts';
+import { AgentsFailure, invalidField, notFound } from '../../wire/errors.ts';
 import { derivedId, newId } from '../../ids.ts';
 import { ROLLOUT_FINAL, type NewRollout, type RolloutState } from '../../wire/rollouts.ts';
 import type { AgentDirectory, Audit, Caller, Ledger, RunFiles, TaskBoard } from '../ports.ts';
@@ -16,7 +16,7 @@ import { byAgent, nextStep, taskOf, type Step } from './plan.ts';
 import { emptyRollout, isRunning, type Act, type Rollout } from './record.ts';
 import { RolloutIndex, type RolloutQuery } from './rollout-index.ts';
 import { RolloutRuns } from './rollout-runs.ts';
-import { requireState, reviewText, whyNobody, type Action, type Verb } from './rules.ts';
+import { requireState, reviewText, unfinished, whyNobody, type Action, type Verb } from './rules.ts';
 import { rolloutSpec, subjectOf } from './spec.ts';
 
 export interface RolloutsOptions {
@@ -313,11 +313,6 @@ export class Rollouts {
     void turn.catch(() => undefined).finally(done);
     return turn;
   }
-}
-
-function unfinished({ id, state, spec }: Rollout): AgentsFailure {
-  const message = `rollout ${id} of the same in ${spec.environment} is ${state}`;
-  return conflict('rollout_unfinished', message, { rollout_id: id, state });
 }
 
 function absent(error: unknown): undefined {

@@ -1,5 +1,5 @@
 /** What may be asked of a rollout in which state, and what is said of it. Pure. */
-import { conflict } from '../../wire/errors.ts';
+import { conflict, type AgentsFailure } from '../../wire/errors.ts';
 import type { RolloutState } from '../../wire/rollouts.ts';
 import type { Act, Rollout } from './record.ts';
 
@@ -46,4 +46,10 @@ export function reviewText({ spec, verdict, batchesDone, batches }: Rollout): st
   const what = batches.length === 0 ? 'the canary' : `batch ${batchesDone + 1} of ${batches.length}`;
   const judged = failing.length === 0 ? 'meets its criteria' : `does not meet ${failing.join(', ')}`;
   return `rollout ${spec.name}: ${what} ${judged}`;
+}
+
+/** Why there cannot be another one now. */
+export function unfinished({ id, state, spec }: Rollout): AgentsFailure {
+  const message = `rollout ${id} of the same in ${spec.environment} is ${state}`;
+  return conflict('rollout_unfinished', message, { rollout_id: id, state });
 }
