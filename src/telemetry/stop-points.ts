@@ -8,6 +8,9 @@
  * - `effect:ended`: its end has been seen and not recorded.
  * - `effect:recorded`: its end is on record and the executor still keeps its own.
  * - `directory:before`, `directory:after`: around each writing of a job directory.
+ * - `agent:taken`: a polling agent was handed a task; `agent:begun`: it has said so, and will look after it again.
+ * - `agent:ran`: the run has ended; `agent:spooled`: its result is in the spool; `agent:file`: a file of it was uploaded.
+ * - `agent:uploaded`: all files were; `agent:recorded`: the result is at the control plane, and still in the spool.
  */
 export type StopPoint =
   | 'commit:before'
@@ -17,7 +20,14 @@ export type StopPoint =
   | 'effect:ended'
   | 'effect:recorded'
   | 'directory:before'
-  | 'directory:after';
+  | 'directory:after'
+  | 'agent:taken'
+  | 'agent:begun'
+  | 'agent:ran'
+  | 'agent:spooled'
+  | 'agent:file'
+  | 'agent:uploaded'
+  | 'agent:recorded';
 
 const [wanted, count = '1'] = (process.env['REEVE_STOP_AT'] ?? '').split('#');
 let left = Number(count);

@@ -2,39 +2,29 @@
  * A polling agent (contract agents §1, §2.2): asks for work, judges and runs it as its own machine allows, and brings what
  * came of it. Only it opens connections. What was begun survives outages of the control plane and of the network.
  */
-import { statfs, readdir, rm, stat } from 'node:fs/promises';
-import { loadavg } from 'node:os';
-import { join } from 'node:path';
+import { resolve } from 'node:path';
 import { ReeveError } from '../../../model/errors.ts';
 import { callControl, ControlRefusal, type ControlAddress } from '../client/control-client.ts';
 import { requireUnprivileged } from '../runner/privilege.ts';
-import { LEASE_S, WAIT_MAX_S, type HeartbeatReply } from '../wire/agents.ts';
-import type { HandedOut } from '../wire/tasks.ts';
+import { LEASE_S, WAIT_MAX_S } from '../wire/agents.ts';
+import { intervalMsOf, leaseMsOf, taskIn } from './answers.ts';
 import { Backoff, pause } from './backoff.ts';
-import { deliver } from './delivery.ts';
+import { recover } from './begun.ts';
 import { AllowListFile } from './downloads.ts';
-import { keepLease } from './lease.ts';
+import { heartbeat } from './heartbeat.ts';
 import { register } from './registration.ts';
 import type { AgentSettings } from './settings.ts';
-import { Spool, type Delivery } from './spool.ts';
+import { Spool } from './spool.ts';
 import { StateDir } from './state-dir.ts';
-import { work, type StopReason } from './task-work.ts';
+import { Tasks } from './tasks.ts';
+import { tidy } from './tidy.ts';
 
 /** Between polls that fail, milliseconds. */
 const FIRST_MS = 1000;
 const LAST_MS = 60_000;
 /** A poll that was answered faster than this was not held by the control plane, milliseconds. */
 const AT_ONCE_MS = 1000;
-const DAY_MS = 86_400_000;
 const TIDY_MS = 3_600_000;
-
-interface Running {
-  readonly stop: AbortController;
-  /** Its command has ended, and what came of it is in the spool. */
-  readonly worked: Promise<void>;
-  /** It is at the control plane, too. */
-  readonly done: Promise<void>;
-}
 
 export interface AgentOptions {
   readonly settings: AgentSettings;
@@ -48,26 +38,32 @@ export class Agent {
   readonly #state: StateDir;
   readonly #spool: Spool;
   readonly #allowList: AllowListFile;
-  readonly #running = new Map<string, Running>();
-  readonly #deliveries = new Set<Promise<void>>();
-  /** Ends what is on its way: after the drain, or because nobody waits for it. */
+  readonly #tasks: Tasks;
+  /** Until the drain is over. */
   readonly #ending = new AbortController();
   #address: ControlAddress;
   #leaseMs = LEASE_S * 1000;
   #pollMs: number;
   #serial: number | undefined;
   #isDrained = false;
-  /** Resolved when a task has ended, so that there is room for the next. */
-  #freed: () => void = () => undefined;
 
   private constructor({ settings, note }: AgentOptions, state: StateDir) {
     this.#settings = settings;
     this.#note = note;
     this.#state = state;
-    this.#spool = new Spool(state.spool);
+    this.#spool = new Spool(state.spool, note);
     this.#allowList = new AllowListFile(state);
     this.#address = settings.control;
     this.#pollMs = settings.pollS * 1000;
+    this.#tasks = new Tasks({
+      settings,
+      state,
+      note,
+      spool: this.#spool,
+      allowList: this.#allowList,
+      address: () => this.#address,
+      leaseMs: () => this.#leaseMs,
+    });
   }
 
   /**
@@ -81,15 +77,26 @@ export class Agent {
     try {
       await agent.#work(signal);
     } finally {
-      await agent.#drain();
       await state.close();
     }
   }
 
   async #work(signal: AbortSignal): Promise<void> {
-    for (const delivery of await this.#spool.all(this.#note)) void this.#deliver(delivery);
-    if (!(await this.#register(signal))) return;
-    await Promise.all([this.#poll(signal), this.#beat(signal), this.#tidy(signal)]);
+    const settings = this.#settings;
+    await recover(this.#spool, settings.agentId, this.#note);
+    let beating: Promise<void> | undefined;
+    try {
+      if (!(await this.#register(signal))) return;
+      for (const delivery of await this.#spool.all()) this.#tasks.redeliver(delivery);
+      beating = this.#beat(this.#ending.signal);
+      void this.#tidy(this.#ending.signal);
+      await this.#poll(signal);
+    } finally {
+      // Heartbeats go on meanwhile: somebody may want to cancel what still runs.
+      await this.#tasks.drain(settings.drainS * 1000);
+      this.#ending.abort();
+      await beating;
+    }
   }
 
   /** Until somebody answers. @returns false: the signal came first. @throws when it is refused for good */
@@ -100,9 +107,9 @@ export class Agent {
       try {
         const { address, reply } = await register(settings, this.#state, signal);
         this.#address = address;
-        this.#leaseMs = (reply.lease_s ?? LEASE_S) * 1000;
+        this.#leaseMs = leaseMsOf(reply.lease_s);
+        this.#pollMs = intervalMsOf(reply.poll_interval_s, settings.pollS);
         this.#note(`agent ${settings.agentId} is registered at ${address.baseUrl}`);
-        await this.#renewAllowList(reply.allowlist_serial, signal);
         return true;
       } catch (error) {
         if (signal.aborted) break;
@@ -119,8 +126,8 @@ export class Agent {
     const backoff = new Backoff(FIRST_MS, LAST_MS);
     let isAway = false;
     while (!signal.aborted) {
-      if (this.#running.size >= this.#settings.maxParallel || this.#isDrained) {
-        await this.#room(signal);
+      if (this.#tasks.running >= this.#settings.maxParallel || this.#isDrained) {
+        await this.#tasks.freed(this.#pollMs, signal);
         continue;
       }
       const askedAt = performance.now();
@@ -134,9 +141,11 @@ export class Agent {
         if (isAway) this.#note('the control plane answers again');
         isAway = false;
         backoff.reset();
-        const { task } = (json ?? {}) as { readonly task?: HandedOut | null };
-        if (task !== null && task !== undefined) this.#take(task);
-        else if (performance.now() - askedAt < AT_ONCE_MS) await pause(this.#pollMs, signal);
+        const task = await taskIn(json);
+        if (typeof task === 'string') this.#note(`what the control plane answers is passed over: ${task}`);
+        const isTaken = typeof task === 'object' && task !== null && this.#tasks.take(task);
+        // Whoever answers at once, whatever it is, is not asked in one breath again.
+        if (!isTaken && performance.now() - askedAt < AT_ONCE_MS) await pause(this.#pollMs, signal);
       } catch (error) {
         if (signal.aborted) return;
         if (!isAway) this.#note(`${(error as Error).message}; work goes on, and it is asked again`);
@@ -146,152 +155,44 @@ export class Agent {
     }
   }
 
-  /** Waits until a task has ended, or somebody may have changed their mind. */
-  async #room(signal: AbortSignal): Promise<void> {
-    const over = new AbortController();
-    const freed = new Promise<void>((resolve) => {
-      this.#freed = resolve;
-    });
-    await Promise.race([freed, pause(this.#pollMs, AbortSignal.any([signal, over.signal]))]);
-    over.abort();
-  }
-
-  #take(task: HandedOut): void {
-    const { task_id: id, action, attempt } = task;
-    if (this.#running.has(id)) return;
-    this.#note(`task ${id} (${action}, attempt ${attempt}) begins`);
-    const stop = new AbortController();
-    const { promise: worked, resolve } = Promise.withResolvers<void>();
-    this.#running.set(id, { stop, worked, done: this.#carryOut(task, stop, resolve) });
-  }
-
-  /** From the lease to the delivered result. Never throws. */
-  async #carryOut(task: HandedOut, stop: AbortController, onWorked: () => void): Promise<void> {
-    const { task_id: id } = task;
-    const over = new AbortController();
-    const lose = (): void => {
-      this.#note(`task ${id} is another's by now`);
-      stop.abort('lost' satisfies StopReason);
-    };
-    // The lease is kept until the result is there.
-    const keeping = keepLease(task, this.#leaseMs, () => this.#address, lose, over.signal);
-    try {
-      const world = {
-        settings: this.#settings,
-        state: this.#state,
-        address: () => this.#address,
-        note: this.#note,
-      };
-      const delivery = await work(task, world, stop.signal);
-      if (delivery !== undefined) {
-        await this.#spool.put(delivery);
-        this.#note(`task ${id} has ${delivery.result.outcome} (exit ${delivery.result.exit_code})`);
-        onWorked();
-        await this.#deliver(delivery);
-      }
-    } catch (error) {
-      this.#note(`task ${id} could not be worked on: ${(error as Error).message}`);
-    } finally {
-      onWorked();
-      over.abort();
-      await keeping;
-      this.#running.delete(id);
-      this.#freed();
-    }
-  }
-
-  /** Never throws. */
-  async #deliver(delivery: Delivery): Promise<void> {
-    const delivering = this.#bring(delivery);
-    this.#deliveries.add(delivering);
-    await delivering;
-    this.#deliveries.delete(delivering);
-  }
-
-  async #bring(delivery: Delivery): Promise<void> {
-    const { taskId, attempt } = delivery;
-    const options = { address: () => this.#address, spool: this.#spool, note: this.#note };
-    try {
-      const how = await deliver(delivery, options, this.#ending.signal);
-      if (how === 'late')
-        this.#note(`task ${taskId}: what attempt ${attempt} found is kept beside the winner's`);
-    } catch (error) {
-      this.#note(`the result of task ${taskId} stays in the spool: ${(error as Error).message}`);
-    }
-  }
-
+  /** At once and every interval. Never throws: the poll tells of outages. */
   async #beat(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
+      try {
+        const said = await heartbeat(this.#address, this.#state.root, this.#tasks.ids(), signal);
+        for (const id of said?.cancel ?? []) this.#tasks.cancel(id);
+        this.#drained(said?.drain ?? this.#isDrained);
+        await this.#renewAllowList(said?.allowlist_serial, signal);
+      } catch {}
       await pause(this.#pollMs, signal);
-      if (signal.aborted) return;
-      await this.#heartbeat(signal).catch(() => undefined); // the poll tells of outages
     }
   }
 
-  async #heartbeat(signal: AbortSignal): Promise<void> {
-    const { bavail, bsize } = await statfs(this.#state.root);
-    const { json } = await callControl(this.#address, {
-      method: 'POST',
-      path: '/heartbeat',
-      json: { running: [...this.#running.keys()], load: loadavg()[0] ?? 0, disk_free: bavail * bsize },
-      signal,
-    });
-    const { cancel, allowlist_serial: serial, drain } = json as HeartbeatReply;
-    for (const id of cancel) {
-      const running = this.#running.get(id);
-      if (running === undefined || running.stop.signal.aborted) continue;
-      this.#note(`task ${id} is to be stopped`);
-      running.stop.abort('SIGTERM' satisfies StopReason);
-    }
-    if (drain !== this.#isDrained)
-      this.#note(drain ? 'drained: it takes no new task' : 'it takes tasks again');
-    this.#isDrained = drain;
-    await this.#renewAllowList(serial, signal);
+  #drained(isDrained: boolean): void {
+    if (isDrained !== this.#isDrained)
+      this.#note(isDrained ? 'drained: it takes no new task' : 'it takes tasks again');
+    this.#isDrained = isDrained;
   }
 
   async #renewAllowList(serial: number | undefined, signal: AbortSignal): Promise<void> {
-    if (serial !== undefined && serial === this.#serial) return;
+    if (serial === undefined || serial === this.#serial) return;
     await this.#allowList.refresh(this.#address, signal);
     this.#serial = serial;
   }
 
-  /** Removes runs that were delivered long ago. */
   async #tidy(signal: AbortSignal): Promise<void> {
-    const { runsDir, keepDays } = this.#settings;
+    const { runsDir, keepDays, agentId } = this.#settings;
     while (!signal.aborted) {
-      const waiting = new Set((await this.#spool.all(this.#note)).map(({ directory }) => directory));
-      for (const name of await readdir(runsDir).catch(() => [])) {
-        const path = join(runsDir, name);
-        const summary = await stat(join(path, 'artifacts', 'summary.json')).catch(() => undefined);
-        const isOld = summary !== undefined && Date.now() - summary.mtimeMs > keepDays * DAY_MS;
-        if (isOld && !waiting.has(path)) await rm(path, { recursive: true, force: true });
+      try {
+        const waiting = new Set((await this.#spool.all()).map(({ directory }) => directory));
+        await tidy({ runsDir: resolve(runsDir), packages: this.#state.packages, agentId, keepDays, waiting });
+      } catch (error) {
+        this.#note(`old runs could not be removed: ${(error as Error).message}`);
       }
       await pause(TIDY_MS, signal);
     }
   }
-
-  async #drain(): Promise<void> {
-    const running = [...this.#running.values()];
-    if (running.length > 0) {
-      this.#note(
-        `${running.length} ${running.length === 1 ? 'task is' : 'tasks are'} given ${this.#settings.drainS} s to end`,
-      );
-      const over = new AbortController();
-      const all = Promise.all(running.map(({ worked }) => worked));
-      await Promise.race([all, pause(this.#settings.drainS * 1000, over.signal)]);
-      over.abort();
-      for (const { stop } of running) if (!stop.signal.aborted) stop.abort('SIGTERM' satisfies StopReason);
-    }
-    const last = new AbortController();
-    await Promise.race([Promise.allSettled(this.#deliveries), pause(DELIVER_MS, last.signal)]);
-    last.abort();
-    this.#ending.abort();
-    await Promise.allSettled([...running.map(({ done }) => done), ...this.#deliveries]);
-  }
 }
-
-/** For what is on its way when the agent ends, milliseconds; the rest stays in the spool. */
-const DELIVER_MS = 5000;
 
 /** Whether asking again may be answered otherwise. */
 function mayPass(error: ReeveError): boolean {

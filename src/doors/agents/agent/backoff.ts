@@ -16,11 +16,11 @@ export class Backoff {
     this.#failures = 0;
   }
 
-  /** @param leastMs somebody has asked for at least this, milliseconds. */
+  /** @param leastMs somebody has asked for at least this, milliseconds; it is believed up to the longest wait. */
   nextMs(leastMs = 0): number {
     const most = Math.min(this.#lastMs, this.#firstMs * 2 ** Math.min(this.#failures, 30));
     this.#failures += 1;
-    return Math.max(leastMs, most / 2 + (Math.random() * most) / 2);
+    return Math.max(Math.min(leastMs, this.#lastMs), most / 2 + (Math.random() * most) / 2);
   }
 
   /** Ends early with the signal, without an error. */

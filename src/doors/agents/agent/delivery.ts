@@ -2,10 +2,12 @@
 import { createReadStream, type ReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ReeveError } from '../../../model/errors.ts';
 import { callControl, ControlRefusal, type ControlAddress } from '../client/control-client.ts';
 import type { Artifact } from '../wire/tasks.ts';
-import type { Delivery, Spool } from './spool.ts';
+import { stopPoint } from '../../../telemetry/stop-points.ts';
 import { Backoff } from './backoff.ts';
+import type { Delivery, Spool } from './spool.ts';
 
 const DAY_MS = 86_400_000;
 const FIRST_MS = 1000;
@@ -29,36 +31,30 @@ export async function deliver(
   signal: AbortSignal,
 ): Promise<Delivered> {
   const { spool, note } = options;
-  const { taskId, attempt } = delivery;
+  const of = `task ${delivery.taskId}, attempt ${delivery.attempt}`;
   const backoff = new Backoff(FIRST_MS, LAST_MS);
   let current = delivery;
   while (!signal.aborted) {
     if (Date.now() - current.spooledAtMs > DAY_MS) {
-      note(
-        `task ${taskId}, attempt ${attempt}: the result could not be delivered for a day, and is given up`,
-      );
+      note(`${of}: the result could not be delivered for a day, and is given up`);
       await spool.remove(current);
       return 'given_up';
     }
     try {
-      await bring(current, options.address(), signal);
+      const answer = await bring(current, options, signal);
+      if (answer === 'lost') {
+        current = { ...current, isLate: true };
+        await spool.put(current);
+        continue;
+      }
+      stopPoint('agent:recorded');
       await spool.remove(current);
       return current.isLate === true ? 'late' : 'delivered';
     } catch (error) {
       if (signal.aborted) break;
       const refusal = error instanceof ControlRefusal ? error : undefined;
       if (refusal !== undefined && isFinal(refusal)) {
-        if (current.isLate !== true && refusal.status === 409) {
-          // All was there, and only the answer was lost; or the lease was: then what was found is kept beside the winner's.
-          if (await isRecorded(current, options.address(), signal)) {
-            await spool.remove(current);
-            return 'delivered';
-          }
-          current = { ...current, isLate: true };
-          await spool.put(current);
-          continue;
-        }
-        note(`task ${taskId}, attempt ${attempt}: ${refusal.message}`);
+        note(`${of}: ${refusal.message}`);
         await spool.remove(current);
         return 'refused';
       }
@@ -73,12 +69,38 @@ function isFinal({ status }: ControlRefusal): boolean {
   return status >= 400 && status < 500 && ![401, 408, 425, 429].includes(status);
 }
 
-async function bring(delivery: Delivery, address: ControlAddress, signal: AbortSignal): Promise<void> {
-  const { result, isLate } = delivery;
-  for (const artifact of result.artifacts ?? []) await upload(delivery, artifact, address, signal);
-  if (isLate !== true) await sendResult(delivery, address, signal);
+/** @returns `lost`: the lease is another's; what was found can be kept beside the winner's. @throws what may pass, or is final */
+async function bring(
+  delivery: Delivery,
+  options: DeliveryOptions,
+  signal: AbortSignal,
+): Promise<'brought' | 'lost'> {
+  const { isLate, result } = delivery;
+  try {
+    for (const artifact of result.artifacts ?? []) {
+      await uploadIfTaken(delivery, artifact, options, signal);
+      stopPoint('agent:file');
+    }
+  } catch (error) {
+    if (isLate === true || !isConflict(error)) throw error;
+    // The lease is over: perhaps because all was brought, and only the answer was lost. The result tells which.
+  }
+  if (isLate === true) return 'brought';
+  stopPoint('agent:uploaded');
+  try {
+    await sendResult(delivery, options.address(), signal);
+    return 'brought';
+  } catch (error) {
+    if (isConflict(error)) return 'lost';
+    throw error;
+  }
 }
 
+function isConflict(error: unknown): boolean {
+  return error instanceof ControlRefusal && error.status === 409;
+}
+
+/** The same result again is answered as the first time. */
 async function sendResult(
   { taskId, attempt, result }: Delivery,
   address: ControlAddress,
@@ -93,16 +115,20 @@ async function sendResult(
   });
 }
 
-/** The same result again is answered as the first time. */
-async function isRecorded(
+/** A file that the control plane does not take, such as one that is too large, keeps nothing else from it. */
+async function uploadIfTaken(
   delivery: Delivery,
-  address: ControlAddress,
+  artifact: Artifact,
+  { address, note }: DeliveryOptions,
   signal: AbortSignal,
-): Promise<boolean> {
-  return sendResult(delivery, address, signal).then(
-    () => true,
-    () => false,
-  );
+): Promise<void> {
+  try {
+    await upload(delivery, artifact, address(), signal);
+  } catch (error) {
+    const isRefused = error instanceof ControlRefusal && isFinal(error);
+    if (!isRefused || (error.status === 409 && error.wireCode === 'lease_lost')) throw error;
+    note(`task ${delivery.taskId}: ${artifact.path} is not taken: ${error.message}`);
+  }
 }
 
 async function upload(
@@ -111,7 +137,9 @@ async function upload(
   address: ControlAddress,
   signal: AbortSignal,
 ): Promise<void> {
-  const file = join(directory, path);
+  const aside = `${directory}.attempt-${attempt}`;
+  const root = (await stat(aside).catch(() => undefined)) === undefined ? directory : aside;
+  const file = join(root, path);
   const found = await stat(file).catch(() => undefined);
   // It was there when the run ended; nobody can bring what is gone, and the rest still counts.
   if (found?.size !== size) return;
@@ -146,8 +174,12 @@ async function upload(
     await put(undefined, size, size === 0 ? new Uint8Array() : createReadStream(file));
     return;
   }
-  for (let from = await put('*', 0, new Uint8Array()); from < size; ) {
+  const began = await put('*', 0, new Uint8Array());
+  for (let from = began >= 0 ? began : 0; from < size; ) {
     const to = Math.min(size, from + PIECE_BYTES) - 1;
-    from = await put(`${from}-${to}`, to - from + 1, createReadStream(file, { start: from, end: to }));
+    const held = await put(`${from}-${to}`, to - from + 1, createReadStream(file, { start: from, end: to }));
+    if (!(held > from))
+      throw new ReeveError('E_SERVICE_UNAVAILABLE', `${path}: the control plane keeps no more of it`);
+    from = held;
   }
 }

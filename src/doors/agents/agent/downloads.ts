@@ -11,6 +11,7 @@ import { Backoff } from './backoff.ts';
 import type { StateDir } from './state-dir.ts';
 
 const TIMEOUT_MS = 60_000;
+const LIST_TIMEOUT_MS = 10_000;
 const FIRST_MS = 1000;
 const LAST_MS = 30_000;
 
@@ -27,7 +28,13 @@ export class AllowListFile {
   async refresh(address: ControlAddress, signal: AbortSignal): Promise<void> {
     const headers = this.#etag === undefined ? {} : { 'if-none-match': this.#etag };
     try {
-      const answer = await callControl(address, { method: 'GET', path: '/allowlist', headers, signal });
+      const answer = await callControl(address, {
+        method: 'GET',
+        path: '/allowlist',
+        headers,
+        signal,
+        timeoutMs: LIST_TIMEOUT_MS,
+      });
       if (answer.status === 304) return;
       await writeTextAtomically(this.#state.allowListPath, answer.text);
       this.#etag = answer.headers.etag;
@@ -53,26 +60,53 @@ export async function packageBytes(
   const path = join(state.packages, `${hex}.tar.gz`);
   const kept = await readFile(path).catch(() => undefined);
   if (kept !== undefined && hexOf(kept) === hex) return kept;
+  const bytes = await persist(() => download(address, skill, signal), signal);
+  // What does not fit is not kept; the judgement about it is made elsewhere, with its reason.
+  if (hexOf(bytes) === hex) await writeFileAtomically(path, (sink) => sink.write(bytes));
+  return bytes;
+}
+
+/** The approval of a task that is to act. Asks until somebody answers. @returns undefined where nobody has left one */
+export async function approvalBytes(
+  taskId: string,
+  address: ControlAddress,
+  signal: AbortSignal,
+): Promise<Uint8Array | undefined> {
+  return persist(async () => {
+    try {
+      const { text } = await callControl(address, {
+        method: 'GET',
+        path: `/tasks/${taskId}/approval`,
+        signal,
+      });
+      return Buffer.from(text);
+    } catch (error) {
+      if (error instanceof ControlRefusal && error.status < 500 && error.status !== 429) return undefined;
+      throw error;
+    }
+  }, signal);
+}
+
+/** Again and again, until it is answered or refused. @throws Refusal; the signal's reason */
+async function persist<T>(ask: () => Promise<T>, signal: AbortSignal): Promise<T> {
   const backoff = new Backoff(FIRST_MS, LAST_MS);
   for (;;) {
-    const bytes = await download(address, skill, signal).catch((error: unknown) => {
+    try {
+      return await ask();
+    } catch (error) {
       if (error instanceof Refusal) throw error;
-    });
-    // What does not fit is not kept; the judgement about it is made elsewhere, with its reason.
-    if (bytes !== undefined && hexOf(bytes) === hex)
-      await writeFileAtomically(path, (sink) => sink.write(bytes));
-    if (bytes !== undefined) return bytes;
-    signal.throwIfAborted();
+    }
     await backoff.wait(signal);
+    signal.throwIfAborted();
   }
 }
 
-/** @returns undefined for a failure that may pass */
+/** @throws Refusal not_listed; anything else may pass */
 async function download(
   { baseUrl, token, tls }: ControlAddress,
   { name, version }: { readonly name: string; readonly version: string },
   signal: AbortSignal,
-): Promise<Buffer | undefined> {
+): Promise<Buffer> {
   const answer = await begin(`${baseUrl}/skills/${encodeURIComponent(name)}/${encodeURIComponent(version)}`, {
     method: 'GET',
     signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
@@ -87,7 +121,7 @@ async function download(
     if (size > PACKAGE_BYTES_MAX) break;
     pieces.push(piece);
   }
-  if (status >= 500 || status === 429) return undefined;
+  if (status >= 500 || status === 429) throw new Error(`${status}`);
   if (status !== 200 || size > PACKAGE_BYTES_MAX)
     throw new Refusal('not_listed', `the control plane has no package ${name} ${version} (${status})`);
   return Buffer.concat(pieces);

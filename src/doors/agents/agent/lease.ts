@@ -6,6 +6,8 @@ import { pause } from './backoff.ts';
 /** While nobody answers, between tries, milliseconds. */
 const RETRY_MS = 2000;
 const LEAST_MS = 100;
+/** A network that swallows packets must not swallow the next try too, milliseconds. */
+const ANSWER_MS = 10_000;
 
 /**
  * Renews at a third of the lease until the signal.
@@ -23,7 +25,7 @@ export async function keepLease(
   onLost: () => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const first = Math.min(leaseMs, Math.max(0, Date.parse(expires) - Date.now())) / 3;
+  const first = Math.min(leaseMs, Math.max(0, Date.parse(expires) - Date.now() || 0)) / 3;
   await pause(Math.max(LEAST_MS, first), signal);
   while (!signal.aborted) {
     let waitMs = Math.max(LEAST_MS, leaseMs / 3);
@@ -32,6 +34,7 @@ export async function keepLease(
         method: 'POST',
         path: `/tasks/${id}/lease`,
         json: { lease_id },
+        timeoutMs: Math.max(LEAST_MS, Math.min(ANSWER_MS, leaseMs / 3)),
         signal,
       });
     } catch (error) {

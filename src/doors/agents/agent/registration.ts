@@ -15,7 +15,8 @@ export interface Registered {
   readonly address: ControlAddress;
   /** Undefined where the control plane asks for none. */
   readonly token: string | undefined;
-  readonly reply: Partial<RegisterReply>;
+  /** As it came; nobody has looked at it. */
+  readonly reply: Partial<Record<keyof RegisterReply, unknown>>;
 }
 
 /**
@@ -47,13 +48,19 @@ export async function register(
         max_parallel: maxParallel,
       },
     },
-  ).catch((error: unknown) => {
+  ).catch(async (error: unknown) => {
+    // The answer of another registration is waited for, of this agent before its settings were changed.
+    if (error instanceof ControlRefusal && error.wireCode === 'idempotency_mismatch')
+      await state.write(KEY_FILE, '');
     throw known === undefined && isTaken(error) ? taken(agentId, state, error) : error;
   });
-  const reply = (json ?? {}) as Partial<RegisterReply>;
-  const issued = reply.agent_token ?? known;
-  if (reply.agent_token !== undefined) {
-    await state.write(TOKEN_FILE, `${reply.agent_token}\n`);
+  const reply = (typeof json === 'object' && json !== null ? json : {}) as Partial<Record<string, unknown>>;
+  const { agent_token: brought } = reply;
+  if (brought !== undefined && !isToken(brought))
+    throw new ReeveError('E_SERVICE_UNAVAILABLE', 'the control plane answered with a token that is none');
+  const issued = brought ?? known;
+  if (brought !== undefined) {
+    await state.write(TOKEN_FILE, `${brought}\n`);
     await state.write(KEY_FILE, '');
   }
   return {
@@ -61,6 +68,11 @@ export async function register(
     token: issued,
     reply,
   };
+}
+
+/** Something that may stand in a header. */
+function isToken(value: unknown): value is string {
+  return typeof value === 'string' && /^[\x21-\x7e]{1,4096}$/.test(value);
 }
 
 async function registrationKey(state: StateDir): Promise<string> {

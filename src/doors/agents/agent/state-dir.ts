@@ -1,5 +1,6 @@
 /** The agent's own few files: its token, the allow-list, packages, and the spool. Small, and readable for nobody else. */
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeTextAtomically } from '../../../evidence/output-file.ts';
 import { identify, isAlive, type ProcessIdentity } from '../../../executors/process/processes.ts';
@@ -60,20 +61,43 @@ export class StateDir {
     await writeTextAtomically(join(this.root, name), text);
   }
 
-  /** Who was killed leaves the file, and is known to be gone by it. */
+  /** Who was killed leaves the file, and is known to be gone by it. Of two that begin at once, one gets it. */
   async #lock(): Promise<void> {
-    const text = await this.read('agent.lock');
-    const holder = text === undefined ? undefined : parsed(text);
-    if (holder !== undefined && holder.pid !== process.pid && isAlive(holder))
-      throw new ReeveError(
-        'E_LEASE_CONFLICT',
-        `another agent (process ${holder.pid}) works with ${this.root}`,
-        {
-          path: this.root,
-          pid: holder.pid,
-        },
-      );
-    await this.write('agent.lock', `${JSON.stringify(identify(process.pid))}\n`);
+    const mine = `${this.#lockPath}.${randomUUID()}`;
+    await writeFile(mine, `${JSON.stringify(identify(process.pid))}\n`, { mode: 0o600 });
+    try {
+      while (!(await isLinked(mine, this.#lockPath))) {
+        const text = await this.read('agent.lock');
+        if (text === undefined) continue; // given back at this moment
+        const holder = parsed(text);
+        if (holder !== undefined && isAlive(holder)) throw this.#taken(holder.pid);
+        const stale = `${mine}.stale`;
+        await rename(this.#lockPath, stale).catch(() => undefined);
+        const taken = await readFile(stale, 'utf8').catch(() => text);
+        // Somebody was faster, and has it by now: it is put back.
+        if (taken !== text) await link(stale, this.#lockPath).catch(() => undefined);
+        await rm(stale, { force: true });
+      }
+    } finally {
+      await rm(mine, { force: true });
+    }
+  }
+
+  #taken(pid: number): ReeveError {
+    return new ReeveError('E_LEASE_CONFLICT', `another agent (process ${pid}) works with ${this.root}`, {
+      path: this.root,
+      pid,
+    });
+  }
+}
+
+async function isLinked(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
   }
 }
 

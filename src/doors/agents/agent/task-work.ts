@@ -1,31 +1,34 @@
 /** One task, from the lease to the spool: judged by this machine's own rules, run, and its result written down. */
-import { createHash } from 'node:crypto';
-import { readFile, rename } from 'node:fs/promises';
-import { join } from 'node:path';
-import { ReeveError } from '../../../model/errors.ts';
+import { join, resolve } from 'node:path';
 import { Refusal } from '../../../policy/allow-list/refusal.ts';
+import { stopPoint } from '../../../telemetry/stop-points.ts';
 import { callControl, ControlRefusal, type ControlAddress } from '../client/control-client.ts';
-import { setAsideLeftover } from '../runner/leftover.ts';
 import { prepareSkill, verifyCommand } from '../runner/prepare.ts';
-import { refuse, runOperational, type OperationalRun, type RunOutcome } from '../runner/run.ts';
+import {
+  cancelBeforehand,
+  failBeforehand,
+  refuse,
+  runOperational,
+  type OperationalRun,
+} from '../runner/run.ts';
 import { loadAllowList, loadTrust } from '../runner/verification.ts';
 import { timestamp } from '../ids.ts';
-import type { HandedOut, ResultRequest } from '../wire/tasks.ts';
-import { packageBytes } from './downloads.ts';
+import type { HandedOut } from '../wire/tasks.ts';
+import { deliveryOf, freeRunId } from './begun.ts';
+import { approvalBytes, packageBytes, type AllowListFile } from './downloads.ts';
 import { resolveSecrets } from './secrets.ts';
 import type { AgentSettings } from './settings.ts';
-import type { Delivery } from './spool.ts';
+import type { Begun, Delivery, Spool } from './spool.ts';
 import type { StateDir } from './state-dir.ts';
 
 export interface TaskWorld {
   readonly settings: AgentSettings;
   readonly state: StateDir;
+  readonly spool: Spool;
+  readonly allowList: AllowListFile;
   address(): ControlAddress;
   note(text: string): void;
 }
-
-/** Lists all files but itself. */
-const META_PATH = 'artifacts/meta.json';
 
 /** Why a task is stopped; the lease of a lost one is another's. */
 export type StopReason = 'SIGTERM' | 'lost';
@@ -33,40 +36,36 @@ export type StopReason = 'SIGTERM' | 'lost';
 /**
  * Runs the task. Never throws for what its command or its package does.
  * @param signal aborts with a `StopReason`.
- * @returns what is to be delivered; undefined: the task was another's before anything began.
- * @throws ReeveError E_STORE_*: its files cannot be written
+ * @returns what is to be delivered, in the spool; undefined: the task was another's before anything began.
+ * @throws ReeveError E_STORE_*: its files cannot be written; E_USAGE: its run id was used on this machine
  */
 export async function work(
   task: HandedOut,
   world: TaskWorld,
   signal: AbortSignal,
 ): Promise<Delivery | undefined> {
+  stopPoint('agent:taken');
   if (!(await start(task, world, signal))) return undefined;
-  const { settings } = world;
-  await freeRunId(task, settings.runsDir);
-  const outcome = await carryOut(task, world, signal);
-  const { meta, summary, directory, exitCode, reason } = outcome;
-  const metaBytes = await readFile(join(directory, META_PATH));
-  const sha256 = createHash('sha256').update(metaBytes).digest('hex');
-  const result: ResultRequest = {
-    lease_id: task.lease_id,
-    outcome: outcome.outcome,
-    exit_code: exitCode,
-    ...(reason === undefined ? {} : { reason }),
-    summary: summary as unknown as Readonly<Record<string, unknown>>,
-    started_at: meta.started_at,
-    finished_at: meta.finished_at,
-    artifacts: [...meta.files, { path: META_PATH, size: metaBytes.length, sha256 }],
-  };
-  return {
-    taskId: task.task_id,
-    runId: task.run_id,
-    attempt: task.attempt,
-    directory,
-    result,
-    spooledAtMs: Date.now(),
-    ...(signal.reason === 'lost' ? { isLate: true } : {}),
-  };
+  const { settings, spool } = world;
+  const { task_id: taskId, run_id: runId, attempt, lease_id: leaseId } = task;
+  const begun: Begun = { taskId, runId, attempt, leaseId, directory: join(resolve(settings.runsDir), runId) };
+  await spool.begin(begun);
+  stopPoint('agent:begun');
+  try {
+    await freeRunId(begun, settings.agentId);
+    if (!(await carryOut(task, world, signal))) {
+      await spool.forget(begun);
+      return undefined;
+    }
+  } catch (error) {
+    await spool.forget(begun);
+    throw error;
+  }
+  stopPoint('agent:ran');
+  const delivery = await deliveryOf(begun, signal.reason === 'lost');
+  await spool.put(delivery);
+  stopPoint('agent:spooled');
+  return delivery;
 }
 
 /** Says that the work begins. @returns false: the lease is another's by now. */
@@ -74,7 +73,7 @@ async function start(
   { task_id: id, lease_id, attempt }: HandedOut,
   { address, note }: TaskWorld,
   signal: AbortSignal,
-) {
+): Promise<boolean> {
   try {
     await callControl(address(), {
       method: 'POST',
@@ -84,26 +83,21 @@ async function start(
       signal,
     });
   } catch (error) {
-    if (!(error instanceof ReeveError)) return false;
+    // Where nobody answers it was handed out all the same, and whether others hear of its beginning changes nothing.
+    if (signal.reason === 'lost') return false;
+    if (!(error instanceof ControlRefusal) || ![404, 409].includes(error.status)) return true;
     note(`task ${id} is not begun: ${error.message}`);
-    // Nobody answers: it was handed out, and whether others hear of its beginning changes nothing.
-    return !(error instanceof ControlRefusal) && !signal.aborted;
+    return false;
   }
   return true;
 }
 
-/** What an earlier attempt left here goes out of the way (contract §2.2). */
-async function freeRunId({ run_id: runId, attempt }: HandedOut, runsDir: string): Promise<void> {
-  const before = Math.max(1, attempt - 1);
-  const left = await setAsideLeftover(runsDir, runId, before);
-  if (left === 'finished') await rename(join(runsDir, runId), join(runsDir, `${runId}.attempt-${before}`));
-}
-
-async function carryOut(task: HandedOut, world: TaskWorld, signal: AbortSignal): Promise<RunOutcome> {
-  const { settings } = world;
+/** @returns false: the lease was lost before anything of it was begun */
+async function carryOut(task: HandedOut, world: TaskWorld, signal: AbortSignal): Promise<boolean> {
+  const { settings, note } = world;
   const { agentId, runsDir, env } = settings;
   const { token } = world.address();
-  const known = [token, settings.enrolToken].filter((text) => text !== undefined);
+  const known = [token, settings.enrolToken, settings.agentToken, env['VAULT_TOKEN']];
   const run: OperationalRun = {
     runId: task.run_id,
     action: task.action,
@@ -112,7 +106,7 @@ async function carryOut(task: HandedOut, world: TaskWorld, signal: AbortSignal):
     maxOutputBytes: task.max_output_bytes,
     env: settings.isStrict ? { ...env, JARVAS_STRICT: '1' } : env,
     envRefs: {},
-    secrets: known,
+    secrets: known.filter((text) => text !== undefined),
     ...(task.skill === undefined ? {} : { skill: task.skill }),
     attempt: task.attempt,
     agentId,
@@ -123,22 +117,31 @@ async function carryOut(task: HandedOut, world: TaskWorld, signal: AbortSignal):
   try {
     judged = await judge(task, run, world, signal);
   } catch (error) {
-    const reason = error instanceof Refusal ? error.reason : undefined;
-    world.note(`task ${task.task_id} is refused: ${(error as Error).message}`);
-    if (reason !== undefined) return refuse(run, reason);
-    // A package that is none: whoever signed it signed something else.
-    return refuse(run, 'digest_mismatch');
+    if (signal.reason === 'lost') return false;
+    if (signal.aborted) {
+      await cancelBeforehand(run);
+      return true;
+    }
+    const { message } = error as Error;
+    note(`task ${task.task_id} is not run: ${message}`);
+    // What is wrong with this machine, such as a key that cannot be read, is no verdict about the task.
+    await (error instanceof Refusal ? refuse(run, error.reason) : failBeforehand(run, message));
+    return true;
   }
-  return runOperational(judged);
+  await runOperational(judged);
+  return true;
 }
 
-/** @throws Refusal: it is not run */
+/** @throws Refusal: it is not run. ReeveError: it cannot be judged here. The signal's reason */
 async function judge(
   task: HandedOut,
   run: OperationalRun,
-  { settings, state, address }: TaskWorld,
+  { settings, state, allowList, address }: TaskWorld,
   signal: AbortSignal,
 ): Promise<OperationalRun> {
+  // Somebody may have published a list with this very task in mind, or have taken something off it.
+  await allowList.refresh(address(), signal).catch(() => undefined);
+  signal.throwIfAborted();
   const nowMs = Date.now();
   const { trustPaths, threshold, tenant, allowRaw, env, secrets: sources } = settings;
   const list = await loadAllowList(
@@ -156,17 +159,13 @@ async function judge(
   const approval = wantsApproval
     ? {
         taskId: task.task_id,
-        bytes: await approvalOf(task.task_id, address(), signal),
+        bytes: await approvalBytes(task.task_id, address(), signal),
         keys: await loadTrust(trustPaths),
       }
     : undefined;
   const { name, version } = task.skill;
-  const prepared = prepareSkill(
-    bytes,
-    { name, version, args: task.args, ...(approval === undefined ? {} : { approval }) },
-    judgement,
-  );
-  const { timeoutMs, sandbox, ...skillRun } = prepared;
+  const request = { name, version, args: task.args, ...(approval === undefined ? {} : { approval }) };
+  const { timeoutMs, sandbox, ...skillRun } = prepared(bytes, request, judgement);
   return {
     ...run,
     ...skillRun,
@@ -176,17 +175,15 @@ async function judge(
   };
 }
 
-/** Undefined where nobody has left one. */
-async function approvalOf(
-  taskId: string,
-  address: ControlAddress,
-  signal: AbortSignal,
-): Promise<Uint8Array | undefined> {
+/** @throws Refusal */
+function prepared(
+  ...[bytes, request, judgement]: Parameters<typeof prepareSkill>
+): ReturnType<typeof prepareSkill> {
   try {
-    const { text } = await callControl(address, { method: 'GET', path: `/tasks/${taskId}/approval`, signal });
-    return Buffer.from(text);
+    return prepareSkill(bytes, request, judgement);
   } catch (error) {
-    if (error instanceof ControlRefusal && error.status === 404) return undefined;
-    throw error;
+    if (error instanceof Refusal) throw error;
+    // It is on the list, and no package: whoever signed it signed something else.
+    throw new Refusal('digest_mismatch', (error as Error).message, {}, { cause: error });
   }
 }

@@ -56,6 +56,12 @@ export async function failBeforehand(
   return running.finish(failure(new Error(reason)));
 }
 
+/** The same for a run whose signal came before it could begin: exit code 143, cancelled. @throws as `runOperational` */
+export async function cancelBeforehand(run: OperationalRun, onPhase?: OnPhase): Promise<RunOutcome> {
+  const running = await Running.begin(run, onPhase);
+  return running.finish(judge({ kind: 'not_run', message: '' }, stopSignalOf(run.signal.reason)));
+}
+
 class Running {
   readonly #run: OperationalRun;
   readonly #onPhase: OnPhase;

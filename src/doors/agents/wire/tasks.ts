@@ -125,7 +125,7 @@ export interface HandedOut {
   readonly rollout_id?: string;
   readonly phase?: Phase;
 }
-const HANDED_OUT = object(
+export const HANDED_OUT = object(
   {
     task_id: UUID,
     run_id: NAME,
