@@ -8,6 +8,7 @@ const RETRY_MS = 2000;
 const LEAST_MS = 100;
 /** A network that swallows packets must not swallow the next try too, milliseconds. */
 const ANSWER_MS = 10_000;
+const ANSWER_LEAST_MS = 2000;
 
 /**
  * Renews at a third of the lease until the signal.
@@ -34,7 +35,7 @@ export async function keepLease(
         method: 'POST',
         path: `/tasks/${id}/lease`,
         json: { lease_id },
-        timeoutMs: Math.max(LEAST_MS, Math.min(ANSWER_MS, leaseMs / 3)),
+        timeoutMs: Math.max(ANSWER_LEAST_MS, Math.min(ANSWER_MS, leaseMs / 3)),
         signal,
       });
     } catch (error) {
