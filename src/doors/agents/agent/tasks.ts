@@ -4,7 +4,7 @@ import { pause } from './backoff.ts';
 import { deliver } from './delivery.ts';
 import { keepLease } from './lease.ts';
 import type { Delivery } from './spool.ts';
-import { work, type StopReason, type TaskWorld } from './task-work.ts';
+import type { StopReason, TaskWorld } from './task-work.ts';
 
 /** For what is on its way when the agent ends, milliseconds; the rest stays in the spool. */
 const DELIVER_MS = 5000;
@@ -121,6 +121,8 @@ export class Tasks {
     const keeping = this.#keep(task, lose, over.signal);
     try {
       await after;
+      // The runner and what judges: an agent that only waits does without.
+      const { work } = await import('./task-work.ts');
       const delivery = await work(task, this.#world, stop.signal);
       if (delivery !== undefined) {
         note(`task ${id} has ${delivery.result.outcome} (exit ${delivery.result.exit_code})`);
