@@ -16,6 +16,11 @@ export interface Service {
   readonly profiles?: readonly string[];
   readonly depends_on?: Readonly<Record<string, { readonly condition: string; readonly required?: boolean }>>;
   readonly read_only?: boolean;
+  readonly user?: string;
+  readonly cap_drop?: readonly string[];
+  readonly security_opt?: readonly string[];
+  readonly mem_limit?: string;
+  readonly pids_limit?: number;
   readonly restart?: string;
 }
 export interface ComposeFile {
@@ -25,6 +30,7 @@ export interface ComposeFile {
 }
 
 export const COMPOSE_TEXT = readFileSync(`${DEPLOY}compose.yaml`, 'utf8');
+export const AGENTS_TEXT = readFileSync(`${DEPLOY}agents.yaml`, 'utf8');
 export const ENV_EXAMPLE = readFileSync(`${DEPLOY}.env.example`, 'utf8');
 const VARIABLE = /\$\{([A-Z_]+)(?::-([^}]*))?\}/g;
 
@@ -33,8 +39,8 @@ export function variablesOf(text: string): ReadonlyMap<string, string> {
   return new Map([...text.matchAll(VARIABLE)].map(([, name = '', otherwise = '']) => [name, otherwise]));
 }
 
-export function composeFile(): ComposeFile {
-  return filled(parse(COMPOSE_TEXT, { merge: true })) as ComposeFile;
+export function composeFile(text: string = COMPOSE_TEXT): ComposeFile {
+  return filled(parse(text, { merge: true })) as ComposeFile;
 }
 
 /** With every variable at its default. Engines do it in this order too: what a variable holds is never YAML. */

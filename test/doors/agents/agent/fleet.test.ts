@@ -143,21 +143,21 @@ describe('J16 what is not verified is refused, and nothing is executed', () => {
   }
 });
 
-test('J10 20 agents and 200 tasks: each is executed once', { timeout: 180_000 }, async ({ fleet }) => {
+test('J10 5 agents and 30 tasks: each is executed once', { timeout: 90_000 }, async ({ fleet }) => {
   const plane = await fleet.plane();
   const { path, lines } = await ledgerOf(fleet.dir);
   const command = ['sh', '-c', `echo $JARVAS_RUN_ID >> ${path}`];
   await plane.publish('default', listOf([commandEntry(command)]));
-  for (let index = 0; index < 20; index += 1) await fleet.agent(plane, `agent-${index}`, { maxParallel: 2 });
-  await Promise.all(Array.from({ length: 200 }, () => plane.task({ command })));
+  for (let index = 0; index < 5; index += 1) await fleet.agent(plane, `agent-${index}`, { maxParallel: 2 });
+  await Promise.all(Array.from({ length: 30 }, () => plane.task({ command })));
   await vi.waitFor(
     async () => {
       const { json } = await plane.ask('GET', '/tasks?status=succeeded&limit=500');
-      expect(json.tasks).toHaveLength(200);
+      expect(json.tasks).toHaveLength(30);
     },
-    { timeout: 150_000, interval: 250 },
+    { timeout: 80_000, interval: 250 },
   );
   const executed = await lines();
-  expect(executed).toHaveLength(200);
-  expect(new Set(executed).size).toBe(200);
+  expect(executed).toHaveLength(30);
+  expect(new Set(executed).size).toBe(30);
 });
