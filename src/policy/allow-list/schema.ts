@@ -81,7 +81,7 @@ const SECRET_NAMES = {
   items: { type: 'string', pattern: '^[A-Za-z_][A-Za-z0-9_]{0,127}$' },
 };
 
-const ARGUMENT_LIST = {
+export const ARGUMENT_LIST = {
   type: 'array',
   maxItems: 64,
   items: {

@@ -127,7 +127,7 @@ function unzip(bytes: Uint8Array): Buffer {
     const isTooLarge = (cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE';
     throw malformed(
       isTooLarge ? `holds more than ${UNPACKED_BYTES_MAX} bytes` : 'is not gzipped, or damaged',
-      {},
+      isTooLarge ? { limit: UNPACKED_BYTES_MAX } : {},
       cause,
     );
   }
