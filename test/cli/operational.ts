@@ -56,6 +56,8 @@ export function packageOf(script: string, manifest: object = {}): Buffer {
   const document = {
     name: 'probe',
     version: '1.0.0',
+    pillar: 'devsecops',
+    description: 'a probe',
     entry: 'check.mjs',
     interpreter: 'node',
     args: [

@@ -13,6 +13,7 @@ import { ROLLOUT_COMMANDS } from './table/rollouts.ts';
 import { RUN_COMMANDS } from './table/runs.ts';
 import { SERVE_COMMANDS } from './table/serve.ts';
 import { SIGNING_COMMANDS } from './table/signing.ts';
+import { SKILL_COMMANDS } from './table/skills.ts';
 import { STORE_COMMANDS } from './table/store.ts';
 import { STORY_COMMANDS } from './table/story.ts';
 
@@ -29,6 +30,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   ...RUN_COMMANDS,
   ...ROLLOUT_COMMANDS,
   ...CONTROL_PLANE_COMMANDS,
+  ...SKILL_COMMANDS,
   ...OPERATIONAL_COMMANDS,
   ...STORE_COMMANDS,
   ...COPY_COMMANDS,

@@ -50,7 +50,7 @@ export async function validateSkill(path: string): Promise<Validation> {
   }
 }
 
-async function packageAt(path: string): Promise<SkillPackage> {
+export async function packageAt(path: string): Promise<SkillPackage> {
   const stats = await stat(path).catch((cause: unknown) => {
     throw new ReeveError('E_INVALID_INPUT_SCHEMA', `${path} is not there`, { path }, { cause });
   });
