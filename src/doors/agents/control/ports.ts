@@ -50,7 +50,9 @@ export interface TaskBoard {
   lease(tenant: string, runId: string): LiveLease | undefined;
   /** Whether tasks of this rollout may be handed out (paused, aborting: no). Set by rollouts; default: always. */
   mayHandOut: (rolloutId: string) => boolean;
-  /** Looks at what waits once more: `mayHandOut` answers otherwise by now. */
+  /** Whether somebody has approved of a destructive task. Set by packages; default: always, since agents decide. */
+  isApproved: (tenant: string, taskId: string) => boolean;
+  /** Looks at what waits once more: `mayHandOut` or `isApproved` answers otherwise by now. */
   wake(): void;
 }
 

@@ -14,7 +14,7 @@ import { MANIFEST, readManifest, type SkillManifest } from './manifest.ts';
 import { SkillProblem } from './problem.ts';
 import { PACKAGE_BYTES_MAX, type PackageFile } from './read-package.ts';
 
-const CHECKSUMS = 'checksums.txt';
+export const CHECKSUMS = 'checksums.txt';
 /** What a tree of skills shares: `package.json`, whose `imports` point into `lib/`. */
 const SHARED_MANIFEST = 'package.json';
 const SHARED_FOLDER = 'lib';

@@ -7,7 +7,7 @@ import { Redaction } from '../../../policy/redaction/redaction.ts';
 import { CASES, readCases, type Case } from './cases.ts';
 import { lint, programOf } from './lint.ts';
 import { MANIFEST, type SkillManifest } from './manifest.ts';
-import { buildPackage, manifestIn, packed, withChecksums, type SkillPackage } from './package.ts';
+import { buildPackage, CHECKSUMS, manifestIn, packed, withChecksums, type SkillPackage } from './package.ts';
 import { faultOf, perform, type Subject } from './perform.ts';
 import { SkillProblem } from './problem.ts';
 import { PACKAGE_BYTES_MAX, readPackage, type PackageFile } from './read-package.ts';
@@ -114,14 +114,15 @@ function requireFiles({ manifest, files }: SkillPackage): void {
 
 /** A finding names file and type, and nothing of the secret. */
 function secretsIn(files: readonly PackageFile[]): readonly SkillProblem[] {
-  return files.flatMap(({ path, bytes }) => {
+  const own = files.filter(({ path }) => path !== CHECKSUMS); // which has the names of the others
+  return own.flatMap(({ path, bytes }) => {
     const redaction = new Redaction();
     const stream = redaction.stream();
     stream.push(bytes);
     stream.end();
-    redaction.text(path);
+    const shown = redaction.path(path); // a name may be the secret
     return Object.keys(redaction.counts).map(
-      (type) => new SkillProblem('secret_found', `${path} holds what looks like a secret (${type})`, path),
+      (type) => new SkillProblem('secret_found', `${shown} holds what looks like a secret (${type})`, shown),
     );
   });
 }

@@ -28,6 +28,11 @@ export function isFinal(status: TaskStatus): boolean {
   return (FINAL_STATUSES as readonly TaskStatus[]).includes(status);
 }
 
+/** A skill that is told to change what it finds (contract agents §5). */
+export function isDestructive({ skill, args }: Pick<NewTask, 'skill' | 'args'>): boolean {
+  return skill !== undefined && String(args?.['apply']) === 'true';
+}
+
 export const TASK_DEFAULTS = {
   timeout_s: 300,
   max_attempts: 2,
@@ -220,6 +225,8 @@ export interface TaskView {
   readonly started_at?: string;
   /** When its end was recorded. */
   readonly finished_at?: string;
+  /** It is queued, and no agent gets it before somebody has approved of what it changes. */
+  readonly waits_for?: 'approval';
   /** Somebody wants it to stop; its agent has not said that it has. */
   readonly cancel_requested?: true;
   /** Why it was refused, cancelled or lost. */
@@ -254,6 +261,7 @@ export const TASK_VIEW = object(
     lease_expires_at: TIME,
     started_at: TIME,
     finished_at: TIME,
+    waits_for: word('approval'),
     cancel_requested: YES_OR_NO,
     reason: REASON,
     result: RESULT,

@@ -29,6 +29,7 @@ export class MemoryBoard implements TaskBoard {
   readonly tasks = new Map<string, TaskView>();
   readonly #listeners = new Set<(task: TaskView) => void>();
   mayHandOut: TaskBoard['mayHandOut'] = () => true;
+  isApproved: TaskBoard['isApproved'] = () => true;
   /** What a new task becomes at once; undefined: it stays queued. */
   outcome: (task: TaskView) => TaskStatus | undefined = () => undefined;
 

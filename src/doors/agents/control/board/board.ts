@@ -12,7 +12,7 @@ import type { AllowLists } from '../allow-lists.ts';
 import { type Page } from '../../wire/common.ts';
 import { conflict, invalidField, notFound } from '../../wire/errors.ts';
 import { timestamp, engineRunId, newId } from '../../ids.ts';
-import { isFinal, TASK_DEFAULTS, type HandedOut, type NewTask, type TaskView } from '../../wire/tasks.ts';
+import { isDestructive, isFinal, TASK_DEFAULTS, type HandedOut, type NewTask, type TaskView } from '../../wire/tasks.ts';
 import type { Audit, Caller, Ledger, LiveLease, TaskBoard, TaskIds, TaskQuery } from '../ports.ts';
 import type { TenantRedaction } from '../redaction.ts';
 import { Dispatch } from './dispatch.ts';
@@ -36,6 +36,7 @@ export interface BoardOptions {
 
 export class Board implements TaskBoard {
   mayHandOut: (rolloutId: string) => boolean = () => true;
+  isApproved: (tenant: string, taskId: string) => boolean = () => true;
   readonly leases: Leases;
   readonly index: TaskIndex;
   readonly #options: BoardOptions;
@@ -67,6 +68,7 @@ export class Board implements TaskBoard {
       leaseMs,
       agentNow: (agent) => options.agentNow(agent),
       mayHandOut: (rolloutId) => this.mayHandOut(rolloutId),
+      isApproved: (tenant, taskId) => this.isApproved(tenant, taskId),
       onLeased: (task) => this.leases.watch(task),
       note,
     });
@@ -136,16 +138,18 @@ export class Board implements TaskBoard {
   }
 
   async get(tenant: string, taskId: string): Promise<TaskView | undefined> {
-    return this.#tasks.find(tenant, taskId)?.view;
+    const view = this.#tasks.find(tenant, taskId)?.view;
+    return view === undefined ? undefined : this.#shown(view);
   }
 
   async list(tenant: string, query: TaskQuery): Promise<Page<TaskView>> {
     const page = this.index.list(tenant, query);
-    return { ...page, items: page.items.map((view) => this.#tasks.get(view.task_id)?.record.view ?? view) };
+    const items = page.items.map((view) => this.#shown(this.#tasks.get(view.task_id)?.record.view ?? view));
+    return { ...page, items };
   }
 
   async ofRollout(tenant: string, rolloutId: string): Promise<readonly TaskView[]> {
-    return this.index.ofRollout(tenant, rolloutId).map(({ view }) => view);
+    return this.index.ofRollout(tenant, rolloutId).map(({ view }) => this.#shown(view));
   }
 
   async ofRun(tenant: string, runId: string): Promise<TaskView | undefined> {
@@ -210,6 +214,12 @@ export class Board implements TaskBoard {
 
   wake(): void {
     this.#dispatch.wakeAll();
+  }
+
+  /** An approval is no event of the run: whether there is one is looked up. */
+  #shown(view: TaskView): TaskView {
+    const waits = view.status === 'queued' && isDestructive(view) && !this.isApproved(view.tenant, view.task_id);
+    return waits ? { ...view, waits_for: 'approval' } : view;
   }
 }
 

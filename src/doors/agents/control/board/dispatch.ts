@@ -6,7 +6,7 @@ import { setTimeout as timer } from 'node:timers';
 import type { Clock } from '../../../../engine/ports.ts';
 import { ReeveError } from '../../../../model/errors.ts';
 import type { Agent } from '../agent-rows.ts';
-import type { HandedOut } from '../../wire/tasks.ts';
+import { isDestructive, type HandedOut } from '../../wire/tasks.ts';
 import { newId } from '../../ids.ts';
 import { fits, TaskQueue, type Candidate, type QueuedTask } from './queue.ts';
 import type { Lease, TaskRecord } from './record.ts';
@@ -28,6 +28,7 @@ interface DispatchOptions {
   /** The agent as it is now: its labels or its standing may have changed while it waits. */
   agentNow(agent: Agent): Agent | undefined;
   mayHandOut(rolloutId: string): boolean;
+  isApproved(tenant: string, taskId: string): boolean;
   onLeased(task: LiveTask): void;
   note(text: string): void;
 }
@@ -64,7 +65,7 @@ export class Dispatch {
 
   /** Calls the first who waits and may have the task; it is not called twice. */
   #callFor(tenant: string, task: QueuedTask): void {
-    if (!this.#may(task)) return;
+    if (!this.#may(tenant, task)) return;
     const waiters = this.#waiters.get(tenant) ?? new Set();
     for (const waiter of waiters) {
       const agent = this.#options.agentNow(waiter.agent);
@@ -170,7 +171,7 @@ export class Dispatch {
 
   #matchFor(agent: Agent): LiveTask | undefined {
     const queue = this.#queueOf(agent.tenant);
-    const found = queue.firstFor(candidate(agent), (task) => this.#may(task));
+    const found = queue.firstFor(candidate(agent), (task) => this.#may(agent.tenant, task));
     if (found === undefined) return undefined;
     const task = this.#options.tasks.get(found.taskId);
     queue.remove(found);
@@ -214,7 +215,8 @@ export class Dispatch {
     return held < agent.about.max_parallel;
   }
 
-  #may({ rolloutId }: QueuedTask): boolean {
+  #may(tenant: string, { taskId, rolloutId, isDestructive }: QueuedTask): boolean {
+    if (isDestructive && !this.#options.isApproved(tenant, taskId)) return false;
     return rolloutId === undefined || this.#options.mayHandOut(rolloutId);
   }
 
@@ -248,7 +250,7 @@ function keyOf(tenant: string, agentId: string): string {
 
 function queuedOf({ record: { view }, order }: LiveTask): QueuedTask {
   const { task_id: taskId, target, priority, rollout_id: rolloutId } = view;
-  return { taskId, target, priority, order, rolloutId };
+  return { taskId, target, priority, order, rolloutId, isDestructive: isDestructive(view) };
 }
 
 function notBeforeMs({ view }: TaskRecord): number {

@@ -8,6 +8,8 @@ export interface QueuedTask {
   /** Place among all tasks, by age. */
   readonly order: number;
   readonly rolloutId: string | undefined;
+  /** It is to change something: somebody has to approve of it first. */
+  readonly isDestructive: boolean;
 }
 
 export interface Candidate {

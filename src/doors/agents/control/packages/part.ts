@@ -8,6 +8,7 @@ export const packagesPart: PartFactory = {
   open({ engine, database, ledger, audit, board }) {
     const nowMs = (): number => engine.clock.nowMs();
     const packages = new Packages({ rows: database.rows, blobs: engine.blobs, ledger, audit, board, nowMs });
+    board.isApproved = (tenant, taskId) => packages.isApproved(tenant, taskId);
     return { routes: packageRoutes(packages) };
   },
 };
