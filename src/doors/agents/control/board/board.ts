@@ -12,7 +12,14 @@ import type { AllowLists } from '../allow-lists.ts';
 import { type Page } from '../../wire/common.ts';
 import { conflict, invalidField, notFound } from '../../wire/errors.ts';
 import { timestamp, engineRunId, newId } from '../../ids.ts';
-import { isDestructive, isFinal, TASK_DEFAULTS, type HandedOut, type NewTask, type TaskView } from '../../wire/tasks.ts';
+import {
+  isDestructive,
+  isFinal,
+  TASK_DEFAULTS,
+  type HandedOut,
+  type NewTask,
+  type TaskView,
+} from '../../wire/tasks.ts';
 import type { Audit, Caller, Ledger, LiveLease, TaskBoard, TaskIds, TaskQuery } from '../ports.ts';
 import type { TenantRedaction } from '../redaction.ts';
 import { Dispatch } from './dispatch.ts';
@@ -218,7 +225,8 @@ export class Board implements TaskBoard {
 
   /** An approval is no event of the run: whether there is one is looked up. */
   #shown(view: TaskView): TaskView {
-    const waits = view.status === 'queued' && isDestructive(view) && !this.isApproved(view.tenant, view.task_id);
+    const waits =
+      view.status === 'queued' && isDestructive(view) && !this.isApproved(view.tenant, view.task_id);
     return waits ? { ...view, waits_for: 'approval' } : view;
   }
 }
