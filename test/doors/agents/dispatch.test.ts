@@ -35,6 +35,7 @@ test('J9 two tasks that come at once call two agents: none is called twice while
     leaseMs: 1000,
     agentNow: (one) => one,
     mayHandOut: () => true,
+    isApproved: () => true,
     onLeased: () => undefined,
     note: () => undefined,
   });
