@@ -190,6 +190,7 @@ describe('pause and cancel', () => {
     await lab.running('r', 3);
     await engine.execute('r', { type: 'settle', node: 'ext', state: 'succeeded' });
     await lab.clock.advance(1000);
+    await lab.clock.until(() => lab.world.canceled.includes('r.3.1'), 'the child to be stopped');
     lab.world.end(await lab.running('r', 4));
     expect(await ended).toBe('done');
     expect(await standing()).toBe('succeeded');

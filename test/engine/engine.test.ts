@@ -189,6 +189,26 @@ describe('a look at the store', () => {
     await engine.execute('r', note('after'));
     expect(loads).toBe(loadsBefore);
   });
+
+  test('that finds more there than our commits on their way have made refuses nothing because of them', async () => {
+    const faulty = new Faulty();
+    const [engine, other] = [lab.engine(faulty.wrap), lab.engine()];
+    await engine.execute('r', create());
+    const { promise, resolve } = Promise.withResolvers<void>();
+    faulty.gate = promise;
+    const first = engine.execute('r', note('first'));
+    await turns(3);
+    await other.execute('r', claim());
+    await other.execute('r', note('meanwhile'));
+    // Here the run is still queued, and could not be paused.
+    const pausing = codeOf(engine.execute('r', { type: 'pause', by: 'ann' }));
+    await turns(20);
+    faulty.gate = undefined;
+    resolve();
+    expect(await pausing).toBeUndefined();
+    await first;
+    expect((await other.state('r')).standing).toEqual({ phase: 'held', hold: 'paused' });
+  });
 });
 
 describe('a store that fails', () => {
@@ -223,6 +243,20 @@ describe('a store that fails', () => {
     await second;
     expect((await engine.events('r', 1)).map(({ event }) => event)).toMatchObject([{ name: 'kept' }]);
     expect(await verifyChain(engine.store, 'r')).toBe(2);
+  });
+
+  test('of several runs in one transaction each is told what became of its own', async () => {
+    const [stale, other] = [lab.engine(), lab.engine()];
+    const runs = ['r', 's'];
+    for (const id of runs) await stale.execute(id, create());
+    for (const [round, id] of runs.toReversed().entries()) {
+      await other.execute(id, note('theirs'));
+      await Promise.all(runs.map((run) => stale.execute(run, note(`ours ${round}`))));
+    }
+    for (const id of runs) {
+      const names = (await other.events(id)).flatMap(({ event }) => ('name' in event ? [event.name] : []));
+      expect(names.filter((name) => String(name).startsWith('ours'))).toEqual(['ours 0', 'ours 1']);
+    }
   });
 
   test("commands that wait at once share one transaction, and one run's become one commit", async () => {

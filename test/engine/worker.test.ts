@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
 import { ReeveError } from '../../src/model/errors.ts';
-import type { RunStore } from '../../src/store/run-store.ts';
+import type { Commit, RunStore } from '../../src/store/run-store.ts';
 import { DECISION, fingerprint, ofType, specOf, step, steps } from '../model/rig.ts';
 import { ScriptedExecutor } from '../support/scripted-executor.ts';
 import { eventsOf, HANGS, Lab, planOf, QUICK, quick, TTL_MS, verifyChain } from './lab.ts';
@@ -185,6 +185,28 @@ describe('what it cannot have', () => {
     await ended;
   });
 
+  test('does not hide what waits behind it', async () => {
+    await create('bad', planOf([step('a', HANGS)]));
+    await lab.clock.advance(1000);
+    await create('good', planOf([step('a', HANGS)]));
+    const wrap = (store: RunStore): RunStore =>
+      new Proxy(store, {
+        get: (target, key) => {
+          const value: unknown = Reflect.get(target, key, target);
+          if (key !== 'commit') return typeof value === 'function' ? value.bind(target) : value;
+          return async (commits: readonly Commit[]) => {
+            const results = await target.commit(commits.filter(({ runId }) => runId !== 'bad'));
+            const left = [...results];
+            return commits.map(({ runId }) => (runId === 'bad' ? 'conflict' : left.shift()));
+          };
+        },
+      });
+    const { stop, ended } = lab.run(lab.worker('w1', { engine: lab.engine(wrap) }), 1);
+    await lab.passing(() => Promise.resolve(lab.world.running().includes('good.1.1')), 'the other run');
+    stop();
+    await ended;
+  });
+
   test('a held run is not offered at all', async () => {
     await create('r', planOf([step('a', { ...QUICK, after: DECISION })]));
     await lab.run(lab.worker('w1', { engine }), 2, true).ended;
@@ -344,6 +366,31 @@ describe('leftovers', () => {
     ]);
     stop();
     await ended;
+  });
+
+  test('are not forgotten by one that only heard that their end is being recorded (I5)', async () => {
+    const key = await canceledAfterCrash();
+    const stored = Promise.withResolvers<void>();
+    const wrap = (store: RunStore): RunStore =>
+      new Proxy(store, {
+        get: (target, property) => {
+          const value: unknown = Reflect.get(target, property, target);
+          if (property !== 'commit') return typeof value === 'function' ? value.bind(target) : value;
+          return async (commits: readonly Commit[]) => {
+            await stored.promise;
+            return target.commit(commits);
+          };
+        },
+      });
+    const slow = lab.engine(wrap);
+    const worker = lab.worker('w2', { engine: slow });
+    const first = worker.stopLeftovers('r');
+    const second = worker.stopLeftovers('r');
+    await Promise.race([first, second]);
+    expect(lab.world.forgotten).not.toContain(key);
+    stored.resolve();
+    await Promise.all([first, second]);
+    expect(lab.world.forgotten).toContain(key);
   });
 
   test('are awaited without a busy loop', async () => {

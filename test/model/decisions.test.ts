@@ -164,6 +164,20 @@ describe('a decision at the last step', () => {
   });
 });
 
+test('a decision inside a composite whose own executor ends it first holds what comes after (I8)', () => {
+  const rig = RunRig.plan([
+    { id: 'ext', kind: 'composite', executor: 'x' },
+    step('after', { needs: ['ext'] }),
+  ]);
+  rig.must({ type: 'add_nodes', parent: 'ext', nodes: [step('ask', { after: DECISION })] });
+  rig.claim();
+  rig.start('ext');
+  rig.perform('ask');
+  expect(rig.standing).toBe('running');
+  rig.finish('ext');
+  expect(rig.standing).toBe('held:decision');
+});
+
 describe('approval before a start', () => {
   test('a missing one becomes a decision that binds the arguments, and the run is held', () => {
     const rig = RunRig.plan([step('deploy', { approval: 'before', input: { to: 'production' } })]);

@@ -241,12 +241,13 @@ export class Auditor {
       if (seq === commit.snapshot?.version) snapshot = encodeSnapshot(run.state);
     }
     run.state.fresh.length = 0;
-    if (commit.snapshot !== undefined)
-      assert.equal(
-        inOrder(commit.snapshot.body),
-        inOrder(snapshot),
-        'I3: a snapshot is what the events up to it make',
-      );
+    if (commit.snapshot !== undefined) {
+      const { body } = commit.snapshot;
+      assert.equal(inOrder(body), inOrder(snapshot), 'I3: a snapshot is what the events up to it make');
+      const read = decodeSnapshot(body);
+      assert.ok(read !== undefined, 'I3: the snapshot can be read');
+      assert.equal(inOrder(encodeSnapshot(read)), inOrder(body), 'I3: a snapshot that is read is what was written');
+    }
     const isOver = isTerminal(run.state.standing);
     assert.ok(isOver || !run.isOver, `I6: ${runId} was over`);
     run.isOver = isOver;
@@ -269,6 +270,8 @@ export class Auditor {
     assert.deepEqual(stored.head, headOf(state, hash, createdAtMs), 'I3: the head');
     assert.deepEqual(rows(this.#db.work(runId)), rows(expectedWork(state)), 'I3: the work rows');
     ledger.compare(state);
+    for (const table of [state.nodes, state.settled, state.ready, state.live, state.open, state.decisions])
+      assert.equal(table.size, [...table.keys()].length, 'I3: a table counts what it has');
     for (const key of ['steps', 'retries'] as const) {
       const limit = state.limits[key] ?? 0;
       assert.ok(limit === 0 || state.used[key] + state.reserved[key] <= limit, `I7: ${key} of ${runId}`);

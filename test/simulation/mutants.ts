@@ -64,6 +64,11 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'version > hot.state.version;',
     replace: 'false;',
     says: 'does not see that a run with commits under way is behind',
+    test: {
+      file: 'test/engine/engine.test.ts',
+      name: 'that finds more there than our commits on their way have made refuses nothing because of them',
+      why: 'it takes a refusal between two commits of two processes: rare, and of no consequence but for who asked',
+    },
   },
   {
     file: 'src/engine/engine.ts',
@@ -77,6 +82,18 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'hot.pending === 0 &&',
     replace: 'hot.pending >= 0 &&',
     says: 'drops what is being committed because the store is behind it',
+    equivalent: 'a commit that began meanwhile has changed the hash, and what is looked at next is that',
+  },
+  {
+    file: 'src/engine/engine.ts',
+    find: 'const isQuiet = pending === 0 && hot.pending === 0 && hash === hot.hash;',
+    replace: 'const isQuiet = hot.pending >= 0;',
+    says: 'takes what it has just written itself for the work of others',
+    test: {
+      file: 'test/engine/engine.test.ts',
+      name: 'that was overtaken by a commit of our own does not have the run read anew',
+      why: 'the run is only read once more than needed, and what was decided on it again',
+    },
   },
   {
     file: 'src/engine/engine.ts',
@@ -123,6 +140,17 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: 'src/engine/commit-queue.ts',
+    find: ' || takesWhatIsFreed(group.commit.work, commit.work)',
+    replace: '',
+    says: 'merges a claim with the release that makes room for it',
+    test: {
+      file: 'test/engine/found-by-simulation.test.ts',
+      name: 'neither is in the way of the other',
+      why: 'worlds show it too, about one in a thousand: two people resume one run through one process at once',
+    },
+  },
+  {
+    file: 'src/engine/commit-queue.ts',
     find: 'return [...kept, ...later];',
     replace: 'return later;',
     says: 'a merged commit loses the work rows of its first part',
@@ -145,6 +173,11 @@ export const MUTANTS: readonly Mutant[] = [
     find: "const result = results[at] ?? 'conflict';",
     replace: "const result = results[0] ?? 'conflict';",
     says: 'gives everybody the answer of the first',
+    test: {
+      file: 'test/engine/engine.test.ts',
+      name: 'of several runs in one transaction each is told what became of its own',
+      why: 'it takes two runs in one transaction, of which one has just been changed elsewhere',
+    },
   },
   {
     file: 'src/engine/commit-queue.ts',
@@ -253,6 +286,11 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'return isClaim(command) && command.node !== rootId ? heldOn(state, rootId) : undefined;',
     replace: 'return undefined;',
     says: 'who takes over what is left of a composite bills the time after the worker of the root died',
+    test: {
+      file: 'test/engine/found-by-simulation.test.ts',
+      name: 'when another worker takes over what is left of a composite that has ended',
+      why: 'the auditor knows no lease of a root that nobody asked about',
+    },
   },
   // --- engine: drivers
   {
@@ -330,12 +368,22 @@ export const MUTANTS: readonly Mutant[] = [
     find: "if (all || effect.isUnheard || state?.nodes.get(id)?.state === 'canceled') await this.#stop(effect);",
     replace: 'if (all) await this.#stop(effect);',
     says: 'does not stop children whose composite has ended',
+    test: {
+      file: 'test/engine/driver.test.ts',
+      name: 'a composite that ends from outside takes its running children with it',
+      why: 'effects of the simulated machine end by themselves, stopped or not',
+    },
   },
   {
     file: 'src/engine/executor-calls.ts',
     find: 'if (failures >= FAILURES_MAX) throw executorFailure(executor, ref, why);',
     replace: 'throw why;',
     says: 'an executor that fails once ends the worker',
+    test: {
+      file: 'test/engine/found-by-simulation.test.ts',
+      name: 'for a while is asked again, and nothing is lost',
+      why: 'a worker that ends over a failure made up for it is started again',
+    },
   },
   {
     file: 'src/engine/worker.ts',
@@ -348,18 +396,33 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'const limit = room + refused.size + driving.size + crowd.size;',
     replace: 'const limit = room;',
     says: 'work that is refused hides the work behind it',
+    test: {
+      file: 'test/engine/worker.test.ts',
+      name: 'does not hide what waits behind it',
+      why: 'worlds have few runs, and a worker that waits a second for each loses none',
+    },
   },
   {
     file: 'src/engine/worker.ts',
     find: "await executor.cancel(ref, 'canceled').catch(",
     replace: 'await Promise.resolve().catch(',
     says: 'waits for leftovers without stopping them',
+    test: {
+      file: 'test/engine/worker.test.ts',
+      name: 'of a canceled run are stopped by any worker once the lease has run out',
+      why: 'effects of the simulated machine end by themselves, stopped or not',
+    },
   },
   {
     file: 'src/engine/worker.ts',
     find: "if (executed !== undefined && status.phase !== 'not_started')",
     replace: "if (status.phase !== 'not_started')",
     says: 'forgets leftovers whose end another is just recording',
+    test: {
+      file: 'test/engine/worker.test.ts',
+      name: 'are not forgotten by one that only heard that their end is being recorded (I5)',
+      why: 'it takes two of one process that stop the same leftover while its end is being written',
+    },
   },
   // --- model: attempts
   {
@@ -433,6 +496,11 @@ export const MUTANTS: readonly Mutant[] = [
     find: "if (undecided) holdIfPossible(draft, 'decision');",
     replace: '',
     says: 'goes past the decisions inside a composite',
+    test: {
+      file: 'test/model/decisions.test.ts',
+      name: 'a decision inside a composite whose own executor ends it first holds what comes after (I8)',
+      why: 'simulated executors of composites end within two seconds, or hand over',
+    },
   },
   // --- model: leases, decisions, conclusions
   {

@@ -5,7 +5,7 @@
  * mutant names a test instead, that must fail on it, and pass on the source as it is.
  */
 import { spawn } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,8 +18,6 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const FOUND_MIN = 0.95;
 /** A world takes a tenth of a second: one that takes this long does not end, milliseconds. */
 const SILENCE_MS = 90_000;
-/** Of what a process says the end is kept: a report of one test fits in. */
-const SAID_MAX = 1_000_000;
 const MEMORY = '--max-old-space-size=1024';
 
 const { values } = parseArgs({
@@ -72,14 +70,13 @@ function run(dir: string, args: readonly string[]): Promise<Ended> {
     let watchdog = setTimeout(kill, SILENCE_MS);
     let [said, complained] = ['', ''];
     child.stdout.on('data', (bytes: Buffer) => {
-      said = (said + bytes.toString()).slice(-SAID_MAX);
+      said = (said + bytes.toString()).slice(-2000);
       clearTimeout(watchdog);
       watchdog = setTimeout(kill, SILENCE_MS);
     });
     child.stderr.on('data', (bytes: Buffer) => (complained += bytes.toString()));
     child.on('close', (code, signal) => {
       clearTimeout(watchdog);
-      rmSync(dir, { recursive: true, force: true });
       resolve({ code, isKilled: signal !== null, said, complained });
     });
   });
@@ -91,6 +88,7 @@ async function hunt(mutant: Mutant): Promise<Verdict> {
   const dir = plant(mutant);
   const hunter = [MEMORY, join(dir, 'test/simulation/hunt.ts'), String(seeds)];
   const { code, isKilled, said, complained } = await run(dir, hunter);
+  rmSync(dir, { recursive: true, force: true });
   const seconds = (performance.now() - startMs) / 1000;
   const [tried, ...rule] = (said.trim().split('\n').at(-1) ?? '').split(' ');
   if (code === 3) return { mutant, seeds: Number(tried), rule: rule.join(' '), seconds };
@@ -105,14 +103,15 @@ async function passes({ file, name }: NamedTest, mutant?: Mutant): Promise<boole
   const dir = plant(mutant, file);
   const vitest = join(dir, 'node_modules/vitest/vitest.mjs');
   const pattern = `${name.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`;
-  const { isKilled, said, complained } = await run(dir, [
-    ...[vitest, 'run', '--root', dir, '--reporter=json', '--testTimeout=30000'],
+  const report = join(dir, 'report.json');
+  const { isKilled, complained } = await run(dir, [
+    ...[vitest, 'run', '--root', dir, '--reporter=json', `--outputFile=${report}`, '--testTimeout=30000'],
     ...[file, '--testNamePattern', pattern],
   ]);
+  const text = isKilled || !existsSync(report) ? '{}' : readFileSync(report, 'utf8');
+  rmSync(dir, { recursive: true, force: true });
   if (isKilled) return false;
-  const { numPassedTests: passed, numFailedTests: failed } = JSON.parse(
-    said.slice(said.indexOf('{')),
-  ) as Record<string, number>;
+  const { numPassedTests: passed, numFailedTests: failed } = JSON.parse(text) as Record<string, number>;
   // Exactly this test has to say so: a file that cannot be read finds nothing.
   if (passed === 1 && failed === 0) return true;
   if (passed === 0 && failed === 1) return false;
