@@ -255,7 +255,7 @@ describe('a store that fails', () => {
     }
     for (const id of runs) {
       const names = (await other.events(id)).flatMap(({ event }) => ('name' in event ? [event.name] : []));
-      expect(names.filter((name) => String(name).startsWith('ours'))).toEqual(['ours 0', 'ours 1']);
+      expect(names.filter((name) => name.startsWith('ours'))).toEqual(['ours 0', 'ours 1']);
     }
   });
 

@@ -246,7 +246,11 @@ export class Auditor {
       assert.equal(inOrder(body), inOrder(snapshot), 'I3: a snapshot is what the events up to it make');
       const read = decodeSnapshot(body);
       assert.ok(read !== undefined, 'I3: the snapshot can be read');
-      assert.equal(inOrder(encodeSnapshot(read)), inOrder(body), 'I3: a snapshot that is read is what was written');
+      assert.equal(
+        inOrder(encodeSnapshot(read)),
+        inOrder(body),
+        'I3: a snapshot that is read is what was written',
+      );
     }
     const isOver = isTerminal(run.state.standing);
     assert.ok(isOver || !run.isOver, `I6: ${runId} was over`);

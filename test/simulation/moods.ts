@@ -51,7 +51,14 @@ const MOODS: Readonly<Record<string, readonly [share: number, mood: Partial<Mood
     16,
     {
       faults: [8, 30],
-      faultWeights: { stopBefore: 40, stopAfter: 40, late: 25, slowAnswer: 20, crashAfter: 6, crashBefore: 6 },
+      faultWeights: {
+        stopBefore: 40,
+        stopAfter: 40,
+        late: 25,
+        slowAnswer: 20,
+        crashAfter: 6,
+        crashBefore: 6,
+      },
       ttlMs: 6000,
       slow: 50,
       deedWeights: { stale: 20, pause: 4, cancel: 8 },
@@ -79,7 +86,10 @@ const MOODS: Readonly<Record<string, readonly [share: number, mood: Partial<Mood
     },
   ],
   /** Composites in composites, with decisions inside. */
-  careful: [10, { nested: 0.5, decisions: 40, deeds: [10, 40], deedWeights: { approve: 30, settle: 12, early: 12 } }],
+  careful: [
+    10,
+    { nested: 0.5, decisions: 40, deeds: [10, 40], deedWeights: { approve: 30, settle: 12, early: 12 } },
+  ],
 };
 
 export function moodOf(seed: number): Mood {

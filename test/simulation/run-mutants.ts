@@ -105,8 +105,14 @@ async function passes({ file, name }: NamedTest, mutant?: Mutant): Promise<boole
   const pattern = `${name.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`;
   const report = join(dir, 'report.json');
   const { isKilled, complained } = await run(dir, [
-    ...[vitest, 'run', '--root', dir, '--reporter=json', `--outputFile=${report}`, '--testTimeout=30000'],
-    ...[file, '--testNamePattern', pattern],
+    vitest,
+    'run',
+    `--root=${dir}`,
+    '--reporter=json',
+    `--outputFile=${report}`,
+    '--testTimeout=30000',
+    `--testNamePattern=${pattern}`,
+    file,
   ]);
   const text = isKilled || !existsSync(report) ? '{}' : readFileSync(report, 'utf8');
   rmSync(dir, { recursive: true, force: true });
