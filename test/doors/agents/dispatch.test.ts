@@ -44,5 +44,5 @@ test('J9 two tasks that come at once call two agents: none is called twice while
   const polls = ['a', 'b'].map((id) => dispatch.poll(agent(id), 60_000, signal));
   for (const each of live.values()) dispatch.offer(each);
   const handed = await Promise.all(polls);
-  expect(handed.map((each) => each?.task_id).toSorted()).toEqual(['1', '2']);
+  expect(new Set(handed.map((each) => each?.task_id))).toEqual(new Set(['1', '2']));
 });

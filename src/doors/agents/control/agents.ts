@@ -82,7 +82,7 @@ export class Agents implements AgentDirectory {
           agent_id: id,
         });
       const ms = nowMs();
-      const isGiven = known === undefined || isAgain;
+      const isNew = known === undefined || isAgain;
       const kept: Agent = {
         tenant: by.tenant,
         id,
@@ -90,8 +90,8 @@ export class Agents implements AgentDirectory {
         registeredMs: ms,
         ...known,
         about,
-        tokenHash: isGiven ? tokenHash(token) : known.tokenHash,
-        enrolledBy: isGiven ? call : known.enrolledBy,
+        tokenHash: isNew ? tokenHash(token) : known.tokenHash,
+        enrolledBy: isNew ? call : known.enrolledBy,
       };
       this.#save(kept, ms);
       this.#options.audit.append({
@@ -101,7 +101,7 @@ export class Agents implements AgentDirectory {
         ...(known === undefined ? {} : { before: known.about }),
         after: about,
       });
-      return { agent: kept, isGiven };
+      return { agent: kept, isGiven: isNew };
     });
     const before = this.#find(by.tenant, id);
     if (before !== undefined) this.#byToken.delete(before.tokenHash);

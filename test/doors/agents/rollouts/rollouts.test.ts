@@ -209,8 +209,8 @@ describe('J25 promotion', () => {
 
 describe('J25 what people decide', () => {
   test('an abort does not wait for a gate that does not answer', async () => {
-    const asked = Promise.withResolvers<void>();
-    const server = createServer(() => asked.resolve()); // it never answers
+    const reached = Promise.withResolvers<void>();
+    const server = createServer(() => reached.resolve()); // it never answers
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     onTestFinished(() => {
       server.closeAllConnections();
@@ -221,7 +221,7 @@ describe('J25 what people decide', () => {
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
     const draft = await rig.start({ criteria: { health_gate: { url, attempts: 100 } }, start: false });
     const started = rig.rollouts().act(OPERATOR, draft.id, 'start', act('go'));
-    await asked.promise;
+    await reached.promise;
     const refused = rig.rollouts().act(OPERATOR, draft.id, 'resume', act('what?'));
     await expect(refused).rejects.toMatchObject({ status: 409 });
     await rig.rollouts().act(OPERATOR, draft.id, 'abort', act('enough'));
@@ -282,7 +282,7 @@ test('a thousand agents: what comes in at once is looked at once', async () => {
     looks += 1;
     return all(...query);
   };
-  for (const task of [...rig.board.tasks.keys()]) rig.board.end(task, 'succeeded');
+  for (const task of rig.board.tasks.keys()) rig.board.end(task, 'succeeded');
   await rig.reaches(id, 'awaiting_review');
   expect(looks).toBeLessThan(10);
 });

@@ -161,7 +161,9 @@ export class Rollouts {
       });
       this.#options.board.wake();
       await this.#advance(id);
-      return this.#live.get(id) ?? (ROLLOUT_FINAL.includes(changed.state) ? changed : this.#runs.get(id));
+      return (
+        this.#live.get(id) ?? (ROLLOUT_FINAL.includes(changed.state) ? changed : await this.#runs.get(id))
+      );
     } catch (error) {
       void this.#advance(id); // what was interrupted for it
       throw error;
