@@ -9,7 +9,7 @@ const AT_ONCE = 32;
 const REST_MS = 5000;
 const TICK_MS = 5;
 
-export interface Load {
+interface Load {
   /** From the request that creates a task, and from the answer to it, until an agent has it; milliseconds, sorted. */
   readonly asked: readonly number[];
   readonly accepted: readonly number[];

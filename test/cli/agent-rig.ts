@@ -8,10 +8,10 @@ import { commandEntry, listOf } from '../doors/agents/agent/fleet-rig.ts';
 import { ask, type Answer } from '../server/client.ts';
 import { test as base, until, type Any, type Home, type Running } from './rig.ts';
 
-export const OPERATOR = 'operator-of-this-test';
+const OPERATOR = 'operator-of-this-test';
 export const ENROL = 'enrolment-of-this-test';
 
-export interface AgentChoices {
+interface AgentChoices {
   readonly env?: Readonly<Record<string, string>>;
   readonly config?: object;
   /** Where it believes its control plane to be. */
@@ -19,7 +19,7 @@ export interface AgentChoices {
   readonly flags?: readonly string[];
 }
 
-export class Fleet {
+class Fleet {
   readonly home: Home;
   readonly proxies: Proxy[] = [];
   readonly #port: number;
@@ -144,7 +144,7 @@ export class Fleet {
 }
 
 /** A network that can be cut, and that hears everything. */
-export class Proxy {
+class Proxy {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #isCut = false;

@@ -5,8 +5,8 @@ import { test } from './agent-rig.ts';
 import { until, type Running } from './rig.ts';
 
 const AGENTS = 100;
-const TASKS = 1000;
-const KILLS = 40;
+const TASKS = Number(process.env['REEVE_FLEET_TASKS'] ?? 1000);
+const KILLS = Number(process.env['REEVE_FLEET_KILLS'] ?? 40);
 /** REEVE_SEED repeats a run as far as chance goes; what processes do meanwhile is their own. */
 const SEED = Number(process.env['REEVE_SEED'] ?? Date.now() % 1_000_000);
 

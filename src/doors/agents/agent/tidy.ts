@@ -9,7 +9,7 @@ const PACKAGE_DAYS = 30;
 /** What was cut off, and has no documents that say whose it is: only agents name directories so. */
 const SET_ASIDE = /\.attempt-\d+$/;
 
-export interface Tidying {
+interface Tidying {
   readonly runsDir: string;
   readonly packages: string;
   readonly agentId: string;

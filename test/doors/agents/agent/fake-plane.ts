@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import type { HandedOut, ResultRequest } from '../../../../src/doors/agents/wire/tasks.ts';
 import type { Any } from '../control-rig.ts';
 
-export type Saying = (response: ServerResponse, request: IncomingMessage) => void;
+type Saying = (response: ServerResponse, request: IncomingMessage) => void;
 
 export class FakePlane {
   /** Answers to polls, in order; after them there is nothing to do. */

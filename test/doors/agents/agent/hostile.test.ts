@@ -12,6 +12,7 @@ import { commandEntry, ledgerOf, listOf, packageOf, skillEntry, test as base } f
 
 const PATIENCE = { timeout: 25_000, interval: 20 };
 
+// oxlint-disable-next-line no-empty-pattern -- a fixture names what it builds on, here nothing
 const test = base.extend('fake', async ({}, { onCleanup }) => {
   const fake = await new FakePlane().open();
   onCleanup(() => fake.close());
