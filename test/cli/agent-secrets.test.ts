@@ -5,7 +5,6 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import type { AllowListEntry } from '../../src/policy/allow-list/schema.ts';
 import { commandEntry } from '../doors/agents/agent/fleet-rig.ts';
 import { commandLines, ENROL, test } from './agent-rig.ts';
 import { until, type Any } from './rig.ts';
@@ -31,7 +30,7 @@ test('J30 secrets reach the command, and no process list, wire, spool, artifact 
       `echo "$BY_VAULT" > $JARVAS_ARTIFACTS_DIR/note.txt; env | grep -c TOKEN; touch ${go}.on; while ! test -e ${go}; do sleep 0.05; done`;
     const command = ['sh', '-c', script];
     const names = ['BY_ENV', 'BY_FILE', 'BY_VAULT'];
-    await fleet.publish({ ...commandEntry(command), env_refs: names } as AllowListEntry);
+    await fleet.publish({ ...commandEntry(command), env_refs: names });
     const agent = await fleet.agent('a', {
       url: proxy.url,
       env: {

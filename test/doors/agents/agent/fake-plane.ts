@@ -3,7 +3,6 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { HandedOut, ResultRequest } from '../../../../src/doors/agents/wire/tasks.ts';
-import type { Any } from '../control-rig.ts';
 
 type Saying = (response: ServerResponse, request: IncomingMessage) => void;
 
@@ -66,7 +65,7 @@ export class FakePlane {
     }
     if (path === '/heartbeat') return say(json({ cancel: [], drain: false, allowlist_serial: 1 }));
     if (path === '/allowlist' && this.allowList !== undefined) return say(text(this.allowList));
-    if (path.endsWith('/result')) this.results.push(JSON.parse(Buffer.concat(pieces).toString()) as Any);
+    if (path.endsWith('/result')) this.results.push(JSON.parse(Buffer.concat(pieces).toString()));
     if (path.startsWith('/skills/')) {
       const bytes = this.packages.get(path.slice('/skills/'.length));
       return say(bytes === undefined ? status(404) : (answer) => answer.end(bytes));
