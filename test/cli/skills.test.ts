@@ -183,7 +183,7 @@ async function world(home: Home): Promise<World> {
   const plane = home.start(argv, { program: 'reeve', env: TOKENS });
   await plane.until('it listens', () => /listening on \S+\n/.test(plane.stdout));
   const [, address = ''] = /listening on (\S+)/.exec(plane.stdout) ?? [];
-  const url = /^http/.test(address) ? address : `http://${address}`;
+  const url = address.startsWith('http') ? address : `http://${address}`;
   const send = (method: string, path: string, body?: unknown): Promise<Answer> =>
     ask(url.replace('http://', ''), method, path, {
       ...(body === undefined ? {} : { body }),

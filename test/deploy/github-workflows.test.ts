@@ -106,7 +106,7 @@ describe('the script that judges a pull request', () => {
     await writeFile(program, `#!/bin/sh\nexec "${process.execPath}" "${join(BIN, 'reeve.js')}" "$@"\n`);
     await chmod(program, 0o755);
     const summary = home.path('summary.md');
-    const env = { ...home.env(), SKILLS: skills, GITHUB_STEP_SUMMARY: summary };
+    const env: NodeJS.ProcessEnv = { ...home.env(), SKILLS: skills, GITHUB_STEP_SUMMARY: summary };
     const options = {
       cwd: home.path(''),
       env: { ...env, PATH: `${home.path('')}${delimiter}${env['PATH']}` },

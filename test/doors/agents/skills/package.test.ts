@@ -70,6 +70,7 @@ interface Skill {
   write(path: string, content: string | Uint8Array): Promise<void>;
 }
 
+// oxlint-disable-next-line no-empty-pattern -- a fixture names what it builds on, here nothing
 const test = base.extend('skill', async ({}, { onCleanup }): Promise<Skill> => {
   const home = await realpath(await mkdtemp(join(tmpdir(), 'reeve-skill-test-')));
   onCleanup(() => rm(home, { recursive: true, force: true }));

@@ -215,8 +215,8 @@ export class Dispatch {
     return held < agent.about.max_parallel;
   }
 
-  #may(tenant: string, { taskId, rolloutId, isDestructive }: QueuedTask): boolean {
-    if (isDestructive && !this.#options.isApproved(tenant, taskId)) return false;
+  #may(tenant: string, { taskId, rolloutId, isDestructive: changes }: QueuedTask): boolean {
+    if (changes && !this.#options.isApproved(tenant, taskId)) return false;
     return rolloutId === undefined || this.#options.mayHandOut(rolloutId);
   }
 
