@@ -69,7 +69,7 @@ export async function packageAt(path: string): Promise<SkillPackage> {
 }
 
 /** Of the bytes of a package file. @throws SkillProblem */
-export function packageIn(bytes: Buffer): SkillPackage {
+function packageIn(bytes: Buffer): SkillPackage {
   const files = readFiles(bytes);
   const hidden = files.find(({ path }) => path.split('/').some((part) => part.startsWith('.')));
   if (hidden !== undefined)
