@@ -5,6 +5,7 @@ const slow = 'test/**/*.slow.test.ts';
 export default defineConfig({
   test: {
     pool: 'forks',
+    maxWorkers: '100%', // most tests wait for processes of their own: one core less would leave the others idle
     testTimeout: 30_000,
     hookTimeout: 30_000,
     teardownTimeout: 10_000,
