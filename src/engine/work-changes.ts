@@ -58,6 +58,7 @@ export function workChanges(events: readonly RecordedEvent[], state: RunState): 
         if (event.blocks === 'node' && event.node !== undefined && isIdle(state, event.node)) {
           changes.push({ op: 'drop', node: event.node });
         }
+        if (event.blocks === 'dependents') waitingPlans(state, changes);
         changes.push(park(state));
         break;
       case 'limits_raised':
@@ -125,6 +126,15 @@ function park(state: RunState): WorkChange {
   return state.standing.phase === 'queued'
     ? offer(state, rootId)
     : { op: 'park', parked: isParked(state, rootId) };
+}
+
+/** A plan that nobody holds may have nothing left to do before the approval of what was decided below it. */
+function waitingPlans(state: RunState, changes: WorkChange[]): void {
+  for (const id of state.nodes.keys()) {
+    const node = state.nodes.get(id);
+    if (node !== undefined && isPlan(node.spec) && leaseOwner(state, id) === id && isIdle(state, id))
+      changes.push({ op: 'drop', node: id });
+  }
 }
 
 /** The time of open nodes begins to count, or there is more or no end of it. */
