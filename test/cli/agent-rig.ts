@@ -205,9 +205,17 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** Every command line of this machine, now. */
+/** The command lines of those of these processes that are still there. */
 export function commandLines(pids: readonly number[]): string {
-  return pids.map((pid) => readFileSync(`/proc/${pid}/cmdline`, 'latin1')).join('\n');
+  const lineOf = (pid: number): string => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
+    } catch (error) {
+      if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return '';
+      throw error;
+    }
+  };
+  return pids.map(lineOf).join('\n');
 }
 
 export const test = base.extend('fleet', async ({ home }, { onCleanup }) => {
