@@ -294,29 +294,29 @@ export const MUTANTS: readonly Mutant[] = [
   },
   // --- engine: drivers
   {
-    file: 'src/engine/driver.ts',
+    file: 'src/engine/leased-run.ts',
     find: '(this.#keeper.holds() && !this.#isAnothers(state))',
     replace: 'this.#keeper.holds()',
     says: 'what was begun with a claim that never came about goes on under the epoch of somebody else',
   },
   {
-    file: 'src/engine/driver.ts',
-    find: 'if (!this.#keeper.holds()) return; // the intent',
+    file: 'src/engine/attempt-starter.ts',
+    find: 'if (!run.holds()) return; // the intent',
     replace: '// the intent',
     says: 'begins an effect after its lease ran out',
     equivalent: 'who takes over fences the key or finds the effect under way',
   },
   {
-    file: 'src/engine/driver.ts',
+    file: 'src/engine/attempt-watcher.ts',
     find: 'if (recorded) await executor.forget(ref)',
     replace: 'await executor.forget(ref)',
     says: 'forgets an effect whose end is not on record',
   },
   {
-    file: 'src/engine/driver.ts',
-    find: "if (status.phase === 'not_started') return await this.#neverBegan(id, attempt, refused);",
+    file: 'src/engine/attempt-watcher.ts',
+    find: "if (status.phase === 'not_started') return await this.#neverBegan(attempt, refused);",
     replace:
-      "if (status.phase === 'not_started') { await this.#neverBegan(id, attempt, refused); return await executor.forget(ref); }",
+      "if (status.phase === 'not_started') { await this.#neverBegan(attempt, refused); return await executor.forget(ref); }",
     says: 'takes the fence away that keeps a late submission out',
   },
   {
@@ -334,7 +334,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: 'src/engine/driver.ts',
-    find: "if (end !== 'lost') await this.#release();",
+    find: "if (end !== 'lost') await this.#run.release();",
     replace: '',
     says: 'keeps the lease when it goes',
   },
@@ -351,20 +351,19 @@ export const MUTANTS: readonly Mutant[] = [
     says: 'does not take over attempts of the worker before it',
   },
   {
-    file: 'src/engine/driver.ts',
+    file: 'src/engine/attempt-watcher.ts',
     find: "const outcome = status.outcome === 'timed_out' && wallLeft === 0 ? 'over_budget' : status.outcome;",
     replace: "const outcome = status.outcome === 'failed' ? 'succeeded' : status.outcome;",
     says: 'takes failure for success',
   },
   {
-    file: 'src/engine/driver.ts',
-    find: 'await this.#interrupt({ node: id, attempt, epoch: this.#lease.epoch }, status.phase, status.reason);',
-    replace:
-      "await this.#interrupt({ node: id, attempt, epoch: this.#lease.epoch }, 'not_started', status.reason);",
+    file: 'src/engine/attempt-watcher.ts',
+    find: 'else await this.interrupt(attempt, status.phase, status.reason);',
+    replace: "else await this.interrupt(attempt, 'not_started', status.reason);",
     says: 'takes an unknown outcome for one that never began',
   },
   {
-    file: 'src/engine/driver.ts',
+    file: 'src/engine/attempt-watcher.ts',
     find: "if (all || effect.isUnheard || state?.nodes.get(id)?.state === 'canceled') await this.#stop(effect);",
     replace: 'if (all) await this.#stop(effect);',
     says: 'does not stop children whose composite has ended',
