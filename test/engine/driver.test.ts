@@ -523,6 +523,20 @@ describe('budgets', () => {
     expect((await used()).tokens).toBe(101);
   });
 
+  test('each attempt is charged for all that it uses, whatever one before it had used', async () => {
+    await create(planOf([step('a', { ...HANGS, onInterrupt: 'rerun' })], { limits: { tokens: 100 } }));
+    const { ended } = await lab.drive(worker, 'r');
+    const first = await lab.running('r', 1);
+    lab.world.report(first, { tokens: 60 });
+    await lab.clock.until(async () => (await used()).tokens === 60, 'the charge of the first');
+    lab.world.lose(first);
+    const second = await lab.running('r', 1, 2);
+    lab.world.report(second, { tokens: 50 });
+    expect(await ended).toBe('held');
+    expect(lab.world.canceled).toEqual([second]);
+    expect((await used()).tokens).toBe(110);
+  });
+
   test('a run out of wall time stops its step', async () => {
     await create(planOf(steps(['a', 'b'], HANGS), { limits: { wallMs: 5000 } }));
     const { ended } = await lab.drive(worker, 'r');
