@@ -5,7 +5,7 @@ import { ReeveError } from '../model/errors.ts';
 import type { AttemptError } from '../model/events.ts';
 import { isExternal } from '../model/node.ts';
 import { usageAt, type RunState } from '../model/state.ts';
-import { NO_USAGE, reportedUsage, USAGE_KEYS, type Usage } from '../model/usage.ts';
+import { addUsage, reportedUsage, USAGE_KEYS, type Usage } from '../model/usage.ts';
 import { stopPoint } from '../telemetry/stop-points.ts';
 import { watchPatiently } from './executor-calls.ts';
 import type { Executor, RuntimeRef, RuntimeStatus } from './executor.ts';
@@ -149,7 +149,7 @@ export class AttemptWatcher {
     }
     if (Object.keys(more).length === 0) return;
     const { state } = await this.#run.write({ type: 'charge', ...effect.attempt, usage: more });
-    effect.charged = { ...NO_USAGE, ...usage };
+    effect.charged = addUsage(effect.charged, more);
     this.#run.tell();
     const left = allowance(state.limits, state.used);
     const isOver = (['tokens', 'toolCalls', 'costMicros'] as const).some(

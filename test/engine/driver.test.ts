@@ -537,6 +537,23 @@ describe('budgets', () => {
     expect((await used()).tokens).toBe(110);
   });
 
+  test('a report that takes back some of what it said, and adds something else, charges nothing twice', async () => {
+    await create(planOf(steps(['a'], HANGS)));
+    const { ended } = await lab.drive(worker, 'r');
+    const key = await lab.running('r', 1);
+    const both = async () => [(await used()).tokens, (await used()).costMicros];
+    lab.world.report(key, { tokens: 60 });
+    await lab.clock.until(async () => (await used()).tokens === 60, 'the first charge');
+    lab.world.report(key, { tokens: 40, costMicros: 1 });
+    await lab.clock.until(async () => (await used()).costMicros === 1, 'the second charge');
+    lab.world.report(key, { tokens: 60, costMicros: 2 });
+    await lab.clock.until(async () => (await used()).costMicros === 2, 'the third charge');
+    expect(await both()).toEqual([60, 2]);
+    lab.world.end(key);
+    expect(await ended).toBe('done');
+    expect(await both()).toEqual([60, 2]);
+  });
+
   test('a run out of wall time stops its step', async () => {
     await create(planOf(steps(['a', 'b'], HANGS), { limits: { wallMs: 5000 } }));
     const { ended } = await lab.drive(worker, 'r');
