@@ -18,7 +18,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { crc32 } from 'node:zlib';
-import { openJobs } from '../src/cli/open-jobs.ts';
+import { openJobs } from '../src/cli/jobs/open-jobs.ts';
 import { exportJob } from '../src/doors/jobs/pack.ts';
 import { verifyJobpack } from '../src/evidence/verify.ts';
 import { ZipReader } from '../src/evidence/zip-reader.ts';

@@ -6,7 +6,7 @@ import { tracerFor } from '../telemetry/lazy-tracer.ts';
 import type { Tracer } from '../telemetry/tracer.ts';
 import type { CliContext, CommandSpec, Program } from './command.ts';
 import { escapeControls } from './output.ts';
-import { storePlaceOf } from './store-place.ts';
+import { storePlaceOf } from './jobs/store-place.ts';
 import { programVersion } from './version.ts';
 
 export interface OpenContext extends CliContext {
@@ -47,7 +47,7 @@ export function openContext({ program, commands, json, store, signal }: ContextO
     signal,
     tracer,
     jobs({ create = true, waits = false, meter, note } = {}) {
-      opening ??= import('./open-jobs.ts').then(({ openJobs }) =>
+      opening ??= import('./jobs/open-jobs.ts').then(({ openJobs }) =>
         openJobs({
           place,
           cwd,

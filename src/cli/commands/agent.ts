@@ -1,7 +1,7 @@
 /** `reeve agent`: polls a control plane for work, and runs what this machine's own allow-list lets run. */
 import { Agent } from '../../doors/agents/agent/agent.ts';
 import { redactText } from '../../policy/redaction/redactor.ts';
-import { agentSettings } from '../agent-settings.ts';
+import { agentSettings } from '../agents/agent-settings.ts';
 import type { CommandHandler } from '../command.ts';
 import { escapeControls } from '../output.ts';
 

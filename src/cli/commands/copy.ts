@@ -10,7 +10,7 @@ import { copyRun } from '../../store/copy.ts';
 import { openStore, type Store } from '../../store/open-store.ts';
 import type { CliContext, CommandHandler } from '../command.ts';
 import { escapeControls } from '../output.ts';
-import { storePlaceOf, type StorePlace } from '../store-place.ts';
+import { storePlaceOf, type StorePlace } from '../jobs/store-place.ts';
 
 /** What of a job directory is not written from the events. */
 const KEPT = ['steps', 'accept_result.json'];

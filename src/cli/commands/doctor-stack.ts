@@ -1,5 +1,5 @@
 import type { CommandHandler } from '../command.ts';
-import { stackReport, type StackCheck } from '../stack-report.ts';
+import { stackReport, type StackCheck } from '../arp/stack-report.ts';
 import type { Style } from '../ui/colour.ts';
 import { widthOf } from '../ui/screen.ts';
 import { table } from '../ui/table.ts';

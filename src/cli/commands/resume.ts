@@ -4,7 +4,7 @@ import { resumeResult } from '../../doors/jobs/results.ts';
 import { ReeveError } from '../../model/errors.ts';
 import type { CommandHandler } from '../command.ts';
 import { actorOf } from '../context.ts';
-import { limitsFrom } from '../limits.ts';
+import { limitsFrom } from '../jobs/limits.ts';
 import { startProgress } from '../ui/progress.ts';
 import { finished } from './submit.ts';
 

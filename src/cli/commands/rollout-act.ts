@@ -2,7 +2,7 @@
 import { ReeveError } from '../../model/errors.ts';
 import type { RolloutView } from '../../doors/agents/wire/rollouts.ts';
 import type { CommandHandler } from '../command.ts';
-import { askControl, controlAddress } from '../control-plane.ts';
+import { askControl, controlAddress } from '../agents/control-client.ts';
 import { shownRollout } from './rollout-show.ts';
 import { waitFor } from './rollout-wait.ts';
 

@@ -1,7 +1,7 @@
 /** `reeve rollout status|list`. */
 import type { RolloutView } from '../../doors/agents/wire/rollouts.ts';
 import type { CliContext, CommandHandler, CommandResult } from '../command.ts';
-import { askControl, controlAddress } from '../control-plane.ts';
+import { askControl, controlAddress } from '../agents/control-client.ts';
 import { rolloutLines, rolloutTable } from '../ui/rollout.ts';
 import { widthOf } from '../ui/screen.ts';
 import { painted } from './runs.ts';

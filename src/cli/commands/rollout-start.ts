@@ -2,9 +2,9 @@
 import { NEW_ROLLOUT, type NewRollout } from '../../doors/agents/wire/rollouts.ts';
 import { problemsOf } from '../../doors/validate.ts';
 import { ReeveError } from '../../model/errors.ts';
-import { documentIn, objectOf } from '../arp-documents.ts';
+import { documentIn, objectOf } from '../documents.ts';
 import type { CliContext, CommandHandler, Flags } from '../command.ts';
-import { askControl, controlAddress } from '../control-plane.ts';
+import { askControl, controlAddress } from '../agents/control-client.ts';
 import { shownRollout } from './rollout-show.ts';
 import { waitFor } from './rollout-wait.ts';
 import type { RolloutView } from '../../doors/agents/wire/rollouts.ts';

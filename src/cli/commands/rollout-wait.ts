@@ -4,7 +4,7 @@ import { ROLLOUT_FINAL, type RolloutView } from '../../doors/agents/wire/rollout
 import type { ControlAddress } from '../../doors/agents/client/control-client.ts';
 import { ReeveError } from '../../model/errors.ts';
 import type { CliContext, CommandHandler, CommandResult } from '../command.ts';
-import { askControl, controlAddress } from '../control-plane.ts';
+import { askControl, controlAddress } from '../agents/control-client.ts';
 import { shownRollout } from './rollout-show.ts';
 
 const TIMED_OUT = 3;

@@ -16,7 +16,7 @@ import { Refusal } from '../../policy/allow-list/refusal.ts';
 import { digestOfBytes } from '../../policy/allow-list/sign.ts';
 import type { CliContext, CommandHandler } from '../command.ts';
 import { errorText, escapeControls } from '../output.ts';
-import { type Asked, askedFor } from '../run-asked.ts';
+import { type Asked, askedFor } from '../agents/run-asked.ts';
 
 export const run: CommandHandler = async (ctx, input) => {
   const asked = askedFor(ctx, input);

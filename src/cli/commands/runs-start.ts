@@ -5,10 +5,10 @@ import { ArpError } from '../../doors/arp/wire/errors.ts';
 import { RUN_START_REQUEST, type RunStartRequest } from '../../doors/arp/wire/requests.ts';
 import type { InternalNodeRun, InternalRun } from '../../doors/arp/wire/runs.ts';
 import { ReeveError } from '../../model/errors.ts';
-import { asking, clearError, registriesFor, shownUrl, type Place } from '../arp-client.ts';
-import { jsonOrFile, objectOf, requireShape } from '../arp-documents.ts';
+import { asking, clearError, registriesFor, shownUrl, type Place } from '../arp/client.ts';
+import { jsonOrFile, objectOf, requireShape } from '../documents.ts';
 import type { CliContext, CommandHandler, Flags } from '../command.ts';
-import { errorOf } from '../run-tree.ts';
+import { errorOf } from '../arp/run-tree.ts';
 import { runLines } from '../ui/run.ts';
 import { interrupted, painted, printEvents, runServiceOf, shownRun } from './runs.ts';
 

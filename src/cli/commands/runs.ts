@@ -10,9 +10,9 @@ import {
 import { cursorPlace } from '../../doors/arp/wire/cursor.ts';
 import type { InternalNodeRun, InternalRun } from '../../doors/arp/wire/runs.ts';
 import { ReeveError } from '../../model/errors.ts';
-import { asking, coordinatorBeside, runsPlace, type Place } from '../arp-client.ts';
+import { asking, coordinatorBeside, runsPlace, type Place } from '../arp/client.ts';
 import type { CliContext, CommandHandler, CommandResult, Flags } from '../command.ts';
-import { nodeRunOrNone, NodeRunFacts, nodeRunsOf } from '../run-tree.ts';
+import { nodeRunOrNone, NodeRunFacts, nodeRunsOf } from '../arp/run-tree.ts';
 import { paletteFor } from '../ui/colour.ts';
 import { eventLine, runLines, treeLines } from '../ui/run.ts';
 import { widthOf } from '../ui/screen.ts';

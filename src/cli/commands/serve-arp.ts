@@ -2,12 +2,12 @@ import { SERVICES, type ServiceKey } from '../../doors/arp/services.ts';
 import { ARP_QUEUE, measureQueues } from '../../doors/progress.ts';
 import { addressText } from '../../server/listen.ts';
 import { startServer } from '../../server/server.ts';
-import { openService } from '../arp-services.ts';
+import { openService } from '../arp/services.ts';
 import type { CliContext, CommandHandler } from '../command.ts';
-import { aborted, announce, STOP_MS } from '../serve-announce.ts';
-import { authentication, sharedAuthentication } from '../serve-auth.ts';
-import { serveSettings } from '../serve-settings.ts';
-import { serverTelemetry, type ServerTelemetry } from '../server-telemetry.ts';
+import { aborted, announce, STOP_MS } from '../serve/announce.ts';
+import { authentication, sharedAuthentication } from '../serve/auth.ts';
+import { serveSettings } from '../serve/settings.ts';
+import { serverTelemetry, type ServerTelemetry } from '../serve/telemetry.ts';
 
 const HOST_DEFAULT = '127.0.0.1';
 /** Bodies outside of the service's own routes, bytes. */

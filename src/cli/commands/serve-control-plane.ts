@@ -3,12 +3,12 @@ import { ReeveError } from '../../model/errors.ts';
 import { addressText, parseListen } from '../../server/listen.ts';
 import { startServer } from '../../server/server.ts';
 import { openMetrics } from '../../telemetry/prometheus.ts';
-import { CONTROL_LIMITS, controlPlane } from '../agents-control.ts';
+import { CONTROL_LIMITS, controlPlane } from '../agents/control.ts';
 import type { CommandHandler } from '../command.ts';
 import { jsonText } from '../output.ts';
-import { aborted, STOP_MS } from '../serve-announce.ts';
-import { tlsOptions } from '../serve-settings.ts';
-import { serverTelemetry } from '../server-telemetry.ts';
+import { aborted, STOP_MS } from '../serve/announce.ts';
+import { tlsOptions } from '../serve/settings.ts';
+import { serverTelemetry } from '../serve/telemetry.ts';
 
 const HOST_DEFAULT = '127.0.0.1';
 const PORT_DEFAULT = 5000;

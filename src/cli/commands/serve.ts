@@ -12,10 +12,10 @@ import { jsonText } from '../output.ts';
 import { CLIENT_SECRET_VARIABLE } from '../../policy/auth/client-settings.ts';
 import { DEFAULT_QUEUE } from '../../doors/jobs/submit.ts';
 import { measureQueues, progressCheck, PROGRESS_LIMIT_MS } from '../../doors/progress.ts';
-import { aborted, announce, STOP_MS } from '../serve-announce.ts';
-import { authentication } from '../serve-auth.ts';
-import { serveSettings } from '../serve-settings.ts';
-import { serverTelemetry } from '../server-telemetry.ts';
+import { aborted, announce, STOP_MS } from '../serve/announce.ts';
+import { authentication } from '../serve/auth.ts';
+import { serveSettings } from '../serve/settings.ts';
+import { serverTelemetry } from '../serve/telemetry.ts';
 import { outDirOf } from './verify.ts';
 
 export const serve: CommandHandler = async (ctx, { flags }) => {

@@ -5,7 +5,7 @@ import { isFinal, type TaskView } from '../../doors/agents/wire/tasks.ts';
 import { ReeveError } from '../../model/errors.ts';
 import { signApproval, textOf } from '../../policy/allow-list/sign.ts';
 import type { CommandHandler, Flags } from '../command.ts';
-import { askControl, controlAddress } from '../control-plane.ts';
+import { askControl, controlAddress } from '../agents/control-client.ts';
 import { escapeControls } from '../output.ts';
 import { signingKey } from '../signing.ts';
 

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { writeFileAtomically } from '../../evidence/output-file.ts';
 import type { CommandHandler } from '../command.ts';
 import { escapeControls } from '../output.ts';
-import { packageOf, skillPaths } from '../skill-places.ts';
+import { packageOf, skillPaths } from '../agents/skill-places.ts';
 
 /** Everything is built before anything is written. */
 export const skillsPackage: CommandHandler = async (ctx, { args, flags }) => {

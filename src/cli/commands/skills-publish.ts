@@ -4,9 +4,9 @@ import { resolve } from 'node:path';
 import { ReeveError } from '../../model/errors.ts';
 import type { PublishedSkill } from '../../doors/agents/wire/skills.ts';
 import type { CommandHandler } from '../command.ts';
-import { askControl, controlAddress } from '../control-plane.ts';
+import { askControl, controlAddress } from '../agents/control-client.ts';
 import { escapeControls } from '../output.ts';
-import { packageOf, skillPaths } from '../skill-places.ts';
+import { packageOf, skillPaths } from '../agents/skill-places.ts';
 import { ALLOW_LIST_FILE, listAt } from './skills-sign.ts';
 
 const UPLOAD_MS = 120_000;

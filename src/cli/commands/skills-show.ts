@@ -3,9 +3,9 @@ import { buildPackage } from '../../doors/agents/skills/package.ts';
 import type { PublishedSkill } from '../../doors/agents/wire/skills.ts';
 import { ReeveError } from '../../model/errors.ts';
 import type { CliContext, CommandHandler, CommandResult, Flags } from '../command.ts';
-import { askControl, controlAddress } from '../control-plane.ts';
+import { askControl, controlAddress } from '../agents/control-client.ts';
 import { escapeControls } from '../output.ts';
-import { ownSkills, packageOf, skillPath, skillPaths } from '../skill-places.ts';
+import { ownSkills, packageOf, skillPath, skillPaths } from '../agents/skill-places.ts';
 
 export const skillsList: CommandHandler = async (ctx, { args, flags }) => {
   if (flags.on('url')) {

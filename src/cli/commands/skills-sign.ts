@@ -19,7 +19,7 @@ import { publicKeyFrom, type SigningKey } from '../../policy/keys.ts';
 import type { CliContext, CommandHandler, Flags } from '../command.ts';
 import { escapeControls } from '../output.ts';
 import { signingKey } from '../signing.ts';
-import { packageOf, skillPaths } from '../skill-places.ts';
+import { packageOf, skillPaths } from '../agents/skill-places.ts';
 
 export const ALLOW_LIST_FILE = 'allowlist.json';
 const DAYS_MAX = 3650;

@@ -1,7 +1,7 @@
 import { validateSkill } from '../../doors/agents/skills/validate.ts';
 import type { CommandHandler } from '../command.ts';
 import { escapeControls } from '../output.ts';
-import { skillPaths } from '../skill-places.ts';
+import { skillPaths } from '../agents/skill-places.ts';
 
 export const skillsValidate: CommandHandler = async (ctx, { args }) => {
   const skills = [];

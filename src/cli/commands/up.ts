@@ -11,12 +11,12 @@ import { CLIENT_SECRET_VARIABLE } from '../../policy/auth/client-settings.ts';
 import { addressText } from '../../server/listen.ts';
 import { mounted } from '../../server/mount.ts';
 import { startServer } from '../../server/server.ts';
-import { CONTROL_LIMITS, controlPlaneBeside } from '../agents-control.ts';
-import { openStack } from '../arp-stack.ts';
-import { aborted, announce, STOP_MS } from '../serve-announce.ts';
-import { authentication, sharedAuthentication } from '../serve-auth.ts';
-import { serveSettings } from '../serve-settings.ts';
-import { serverTelemetry } from '../server-telemetry.ts';
+import { CONTROL_LIMITS, controlPlaneBeside } from '../agents/control.ts';
+import { openStack } from '../arp/stack.ts';
+import { aborted, announce, STOP_MS } from '../serve/announce.ts';
+import { authentication, sharedAuthentication } from '../serve/auth.ts';
+import { serveSettings } from '../serve/settings.ts';
+import { serverTelemetry } from '../serve/telemetry.ts';
 import { outDirOf } from './verify.ts';
 
 const HOST_DEFAULT = '127.0.0.1';

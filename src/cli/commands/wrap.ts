@@ -3,7 +3,7 @@ import { exportJob, type ExportedPack, type ExportOptions } from '../../doors/jo
 import type { Ran } from '../../doors/jobs/submit.ts';
 import { wrap as wrapCommand } from '../../doors/jobs/wrap.ts';
 import { footerText } from '../../evidence/receipt.ts';
-import { limitsFrom } from '../limits.ts';
+import { limitsFrom } from '../jobs/limits.ts';
 import type { CommandHandler } from '../command.ts';
 import { escapeLines } from '../output.ts';
 import { startProgress } from '../ui/progress.ts';

@@ -1,7 +1,7 @@
 /** Runs of ARP for a person: one run, its events, its tree. Pure: what is shown, the time and the width come in. */
 import type { StreamedEvent } from '../../doors/arp/clients/runs-client.ts';
 import type { InternalNodeRun, InternalRun } from '../../doors/arp/wire/runs.ts';
-import { errorOf, type RunTreeNode } from '../run-tree.ts';
+import { errorOf, type RunTreeNode } from '../arp/run-tree.ts';
 import type { Style } from './colour.ts';
 import { table, type Column } from './table.ts';
 import { styled, type Line, type Span } from './text.ts';

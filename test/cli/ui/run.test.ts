@@ -1,6 +1,6 @@
 // A run of ARP on a terminal: its tree and its events.
 import { describe, expect, test } from 'vitest';
-import { NodeRunFacts, type RunTreeNode } from '../../../src/cli/run-tree.ts';
+import { NodeRunFacts, type RunTreeNode } from '../../../src/cli/arp/run-tree.ts';
 import { paletteFor } from '../../../src/cli/ui/colour.ts';
 import { eventLine, treeLines } from '../../../src/cli/ui/run.ts';
 import { paint, textWidth, type Line } from '../../../src/cli/ui/text.ts';

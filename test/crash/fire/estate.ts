@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { storePlaceOf } from '../../../src/cli/store-place.ts';
+import { storePlaceOf } from '../../../src/cli/jobs/store-place.ts';
 import { openStore, type Store } from '../../../src/store/open-store.ts';
 import { PostgresServer } from '../../support/postgres.ts';
 import { Ledger } from './ledger.ts';

@@ -2,16 +2,16 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { buildPackage, type SkillPackage } from '../doors/agents/skills/package.ts';
-import { SkillProblem } from '../doors/agents/skills/problem.ts';
-import { packageAt } from '../doors/agents/skills/validate.ts';
-import { MANIFEST } from '../doors/agents/skills/manifest.ts';
-import { ReeveError } from '../model/errors.ts';
-import type { CliContext } from './command.ts';
-import { escapeControls } from './output.ts';
+import { buildPackage, type SkillPackage } from '../../doors/agents/skills/package.ts';
+import { SkillProblem } from '../../doors/agents/skills/problem.ts';
+import { packageAt } from '../../doors/agents/skills/validate.ts';
+import { MANIFEST } from '../../doors/agents/skills/manifest.ts';
+import { ReeveError } from '../../model/errors.ts';
+import type { CliContext } from '../command.ts';
+import { escapeControls } from '../output.ts';
 
 /** `skills/` of this program. */
-const OWN = fileURLToPath(new URL('../../skills', import.meta.url));
+const OWN = fileURLToPath(new URL('../../../skills', import.meta.url));
 
 /** Folders of all skills that come with this program, by name. */
 export function ownSkills(): readonly string[] {

@@ -1,10 +1,10 @@
 /** What a server is asked to tell of itself: `--metrics`, `--metrics-open`, `--log` with `LOG_LEVEL`. */
-import { ReeveError } from '../model/errors.ts';
-import { escapeControls } from '../model/visible-text.ts';
-import { redactText } from '../policy/redaction/redactor.ts';
-import { jsonLog, levelOf, type Log } from '../telemetry/log.ts';
-import type { Metrics } from '../telemetry/prometheus.ts';
-import type { CliContext, Flags } from './command.ts';
+import { ReeveError } from '../../model/errors.ts';
+import { escapeControls } from '../../model/visible-text.ts';
+import { redactText } from '../../policy/redaction/redactor.ts';
+import { jsonLog, levelOf, type Log } from '../../telemetry/log.ts';
+import type { Metrics } from '../../telemetry/prometheus.ts';
+import type { CliContext, Flags } from '../command.ts';
 
 export interface ServerTelemetry {
   /** A line for whoever runs the server. */
@@ -30,7 +30,7 @@ export async function serverTelemetry(ctx: CliContext, flags: Flags): Promise<Se
       metricsOpen,
       ...(log === undefined ? {} : { log }),
       ...(metricsOpen || flags.on('metrics')
-        ? { metrics: (await import('../telemetry/prometheus.ts')).openMetrics() }
+        ? { metrics: (await import('../../telemetry/prometheus.ts')).openMetrics() }
         : {}),
     },
   };

@@ -1,9 +1,9 @@
 /** Which store a command is about. */
 import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
-import { ReeveError } from '../model/errors.ts';
-import { isStoreUrl, parseStoreUrl, type PostgresAddress } from '../store/store-address.ts';
-import type { CliContext, Program } from './command.ts';
+import { ReeveError } from '../../model/errors.ts';
+import { isStoreUrl, parseStoreUrl, type PostgresAddress } from '../../store/store-address.ts';
+import type { CliContext, Program } from '../command.ts';
 
 export interface StorePlace {
   /** Its directory; of a store in PostgreSQL what belongs to this machine. */

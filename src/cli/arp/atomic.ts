@@ -1,15 +1,15 @@
 /** Opens the Atomic Executor: which nodes it has, its limits, and where its types are published. */
 import { resolve } from 'node:path';
-import { ReeveError } from '../model/errors.ts';
-import { escapeControls } from '../model/visible-text.ts';
-import { redactText } from '../policy/redaction/redactor.ts';
-import type { NodeType } from '../doors/arp/wire/core.ts';
-import type { AuthSettings } from '../policy/auth/settings.ts';
-import type { AtomicExecutor } from '../doors/arp/atomic/executor.ts';
-import type { HealthCheck } from '../doors/arp/wire/common.ts';
-import type { RouteGroup } from '../doors/http.ts';
-import { addressOf, positiveOrOff, setting, type OpenService, type World } from './arp-settings.ts';
-import type { CliContext, Flags } from './command.ts';
+import { ReeveError } from '../../model/errors.ts';
+import { escapeControls } from '../../model/visible-text.ts';
+import { redactText } from '../../policy/redaction/redactor.ts';
+import type { NodeType } from '../../doors/arp/wire/core.ts';
+import type { AuthSettings } from '../../policy/auth/settings.ts';
+import type { AtomicExecutor } from '../../doors/arp/atomic/executor.ts';
+import type { HealthCheck } from '../../doors/arp/wire/common.ts';
+import type { RouteGroup } from '../../doors/http.ts';
+import { addressOf, positiveOrOff, setting, type OpenService, type World } from './settings.ts';
+import type { CliContext, Flags } from '../command.ts';
 
 export interface AtomicStart {
   readonly flags: Flags;
@@ -57,10 +57,10 @@ export async function assembleAtomic(
   world: World,
   how: { readonly flags: Flags; readonly dir: string; note(text: string): void },
 ): Promise<AtomicParts> {
-  const { assembleNodes } = await import('../doors/arp/atomic/assemble.ts');
-  const { AtomicExecutor } = await import('../doors/arp/atomic/executor.ts');
-  const { atomicService } = await import('../doors/arp/atomic/routes.ts');
-  const { STACK_VERSION } = await import('../doors/arp/registry/builtin-types.ts');
+  const { assembleNodes } = await import('../../doors/arp/atomic/assemble.ts');
+  const { AtomicExecutor } = await import('../../doors/arp/atomic/executor.ts');
+  const { atomicService } = await import('../../doors/arp/atomic/routes.ts');
+  const { STACK_VERSION } = await import('../../doors/arp/registry/builtin-types.ts');
   const { flags, dir, note } = how;
   const config = flags.text('config') ?? setting(ctx, 'REEVE_ATOMIC_CONFIG');
   const plugins = flags.texts('nodes');
@@ -99,8 +99,8 @@ async function publish(
   types: readonly NodeType[],
   jwt: AuthSettings | undefined,
 ): Promise<void> {
-  const { registryClient } = await import('../doors/arp/clients/registry-client.ts');
-  const { publishTypes } = await import('../doors/arp/atomic/publish.ts');
+  const { registryClient } = await import('../../doors/arp/clients/registry-client.ts');
+  const { publishTypes } = await import('../../doors/arp/atomic/publish.ts');
   const address = await addressOf(ctx, 'NODE_REGISTRY', jwt);
   if (address === undefined) {
     throw new ReeveError(
@@ -116,7 +116,7 @@ async function publish(
 
 /** @throws ReeveError E_INVALID_INPUT_SCHEMA */
 async function allowedByVariable(ctx: CliContext): Promise<readonly string[]> {
-  const { allowedHosts } = await import('../doors/arp/atomic/web/allowed-hosts.ts');
+  const { allowedHosts } = await import('../../doors/arp/atomic/web/allowed-hosts.ts');
   const variable = 'REEVE_WEB_FETCH_ALLOW';
   const entries = listOf(ctx, variable);
   try {

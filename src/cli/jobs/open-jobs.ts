@@ -1,21 +1,21 @@
 /** Wiring: the parts of the jobs door, put together for one process. */
 import { join } from 'node:path';
-import { Engine } from '../engine/engine.ts';
-import { systemDeaths } from '../engine/process-proof.ts';
-import { systemChance, systemClock } from '../engine/system.ts';
-import { LEASE_TTL_MS } from '../engine/worker.ts';
-import { JobDirectories } from '../doors/jobs/directory.ts';
-import { thisProcess } from '../doors/jobs/fingerprint.ts';
-import type { Jobs } from '../doors/jobs/jobs.ts';
+import { Engine } from '../../engine/engine.ts';
+import { systemDeaths } from '../../engine/process-proof.ts';
+import { systemChance, systemClock } from '../../engine/system.ts';
+import { LEASE_TTL_MS } from '../../engine/worker.ts';
+import { JobDirectories } from '../../doors/jobs/directory.ts';
+import { thisProcess } from '../../doors/jobs/fingerprint.ts';
+import type { Jobs } from '../../doors/jobs/jobs.ts';
 import { LazyExecutor } from './lazy-executor.ts';
 import type { StorePlace } from './store-place.ts';
-import type { Patience } from '../store/postgres/connections.ts';
-import { openStore } from '../store/open-store.ts';
-import { meteredStore } from '../store/metered-store.ts';
-import { engineTelemetry } from '../telemetry/engine-telemetry.ts';
-import type { Meter } from '../telemetry/meter.ts';
-import type { Tracer } from '../telemetry/tracer.ts';
-import { escapeControls } from './output.ts';
+import type { Patience } from '../../store/postgres/connections.ts';
+import { openStore } from '../../store/open-store.ts';
+import { meteredStore } from '../../store/metered-store.ts';
+import { engineTelemetry } from '../../telemetry/engine-telemetry.ts';
+import type { Meter } from '../../telemetry/meter.ts';
+import type { Tracer } from '../../telemetry/tracer.ts';
+import { escapeControls } from '../output.ts';
 
 export interface OpenJobsOptions {
   readonly place: StorePlace;
@@ -53,13 +53,13 @@ export async function openJobs(options: OpenJobsOptions): Promise<Jobs> {
   const directories = new JobDirectories({ engine, root, version, note });
   const secretArguments = new Map<string, readonly string[]>();
   const processes = new LazyExecutor('process', async () => {
-    const { ProcessExecutor } = await import('../executors/process/process-executor.ts');
+    const { ProcessExecutor } = await import('../../executors/process/process-executor.ts');
     const here = new ProcessExecutor({
       recordsDir: join(root, 'attempts'),
       secretArguments: ({ runId }) => secretArguments.get(runId),
     });
     if (shared === undefined) return here;
-    const { PlacedExecutor } = await import('../executors/placed-executor.ts');
+    const { PlacedExecutor } = await import('../../executors/placed-executor.ts');
     return new PlacedExecutor(here, shared.places, shared.place);
   });
   return {

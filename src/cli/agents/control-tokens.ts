@@ -1,16 +1,16 @@
 /** Which tokens the control plane knows: a file of hashes, variables, or two that it makes itself (docs/agents.md). */
 import { chmod, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { newToken, tokenHash, type ConfiguredToken } from '../doors/agents/control/tokens.ts';
-import { NAME } from '../doors/agents/wire/common.ts';
-import { DEFAULT_TENANT } from '../doors/agents/ids.ts';
-import { problemsOf, refuseProblems } from '../doors/validate.ts';
-import { writeFileAtomically } from '../evidence/output-file.ts';
-import { ReeveError } from '../model/errors.ts';
-import { readSmallFile } from '../policy/key-source.ts';
-import { setting } from './arp-settings.ts';
-import type { CliContext, Flags } from './command.ts';
-import { requireToken, tokenIn } from './serve-settings.ts';
+import { newToken, tokenHash, type ConfiguredToken } from '../../doors/agents/control/tokens.ts';
+import { NAME } from '../../doors/agents/wire/common.ts';
+import { DEFAULT_TENANT } from '../../doors/agents/ids.ts';
+import { problemsOf, refuseProblems } from '../../doors/validate.ts';
+import { writeFileAtomically } from '../../evidence/output-file.ts';
+import { ReeveError } from '../../model/errors.ts';
+import { readSmallFile } from '../../policy/key-source.ts';
+import { setting } from '../arp/settings.ts';
+import type { CliContext, Flags } from '../command.ts';
+import { requireToken, tokenIn } from '../serve/settings.ts';
 
 const SCHEMA = {
   type: 'object',

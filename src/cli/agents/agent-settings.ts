@@ -2,14 +2,14 @@
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Agent as TlsAgent } from 'node:https';
-import { idProblem } from '../doors/agents/ids.ts';
-import type { AgentSettings } from '../doors/agents/agent/settings.ts';
-import { readLocalConfig } from '../doors/agents/runner/local-config.ts';
-import { ReeveError } from '../model/errors.ts';
-import type { CliContext, Flags } from './command.ts';
-import { controlUrl, pem } from './control-plane.ts';
+import { idProblem } from '../../doors/agents/ids.ts';
+import type { AgentSettings } from '../../doors/agents/agent/settings.ts';
+import { readLocalConfig } from '../../doors/agents/runner/local-config.ts';
+import { ReeveError } from '../../model/errors.ts';
+import type { CliContext, Flags } from '../command.ts';
+import { controlUrl, pem } from './control-client.ts';
 import { dataDir, setIn, trustPathsOf } from './run-asked.ts';
-import { requireToken, tokenIn } from './serve-settings.ts';
+import { requireToken, tokenIn } from '../serve/settings.ts';
 
 const DEFAULT_URL = 'http://localhost:5000';
 

@@ -1,13 +1,13 @@
 /** Services of ARP as our commands ask them: where they are, with which token, and how their failures are told. */
 import { resolve } from 'node:path';
-import { Unavailable } from '../doors/arp/clients/failures.ts';
-import { baseUrlOf, type ServiceAddress } from '../doors/arp/clients/http-client.ts';
-import type { ServiceKey } from '../doors/arp/services.ts';
-import { ArpError } from '../doors/arp/wire/errors.ts';
-import { ReeveError, type ErrorCode } from '../model/errors.ts';
-import { audienceOf, setting, tokenSource, type Callee } from './arp-settings.ts';
-import type { CliContext, Flags } from './command.ts';
-import { requireToken, tokenIn } from './serve-settings.ts';
+import { Unavailable } from '../../doors/arp/clients/failures.ts';
+import { baseUrlOf, type ServiceAddress } from '../../doors/arp/clients/http-client.ts';
+import type { ServiceKey } from '../../doors/arp/services.ts';
+import { ArpError } from '../../doors/arp/wire/errors.ts';
+import { ReeveError, type ErrorCode } from '../../model/errors.ts';
+import { audienceOf, setting, tokenSource, type Callee } from './settings.ts';
+import type { CliContext, Flags } from '../command.ts';
+import { requireToken, tokenIn } from '../serve/settings.ts';
 import { serviceToken } from './service-token.ts';
 
 /** The first that is set says where a service is. */
@@ -132,10 +132,10 @@ async function tokens(ctx: CliContext, flags: Flags, callee: Callee): Promise<Pi
     const token = requireToken(await tokenIn(resolve(ctx.cwd, file), '--token-file'), '--token-file');
     return { token: async () => token };
   }
-  const { CLIENT_SECRET_VARIABLE } = await import('../policy/auth/client-settings.ts');
+  const { CLIENT_SECRET_VARIABLE } = await import('../../policy/auth/client-settings.ts');
   if ([setting(ctx, 'ARP_AUTH_CLIENT_ID'), setting(ctx, CLIENT_SECRET_VARIABLE)].every((text) => !text))
     return serviceToken(ctx, undefined);
-  const { callerSettings } = await import('../policy/auth/settings.ts');
+  const { callerSettings } = await import('../../policy/auth/settings.ts');
   const source = await tokenSource(ctx, callerSettings(ctx.env));
   const audience = flags.text('audience') ?? audienceOf(ctx, callee);
   return serviceToken(ctx, () => source.own({ audience }));

@@ -1,14 +1,14 @@
 /** Opens what writes runs of ARP through to stores of others (contract arp §5). */
 import { join } from 'node:path';
-import { eventStreamClient } from '../doors/arp/clients/event-stream-client.ts';
-import type { ServiceAddress } from '../doors/arp/clients/http-client.ts';
-import { runStoreClient } from '../doors/arp/clients/run-store-client.ts';
-import { Mirror, type MirrorParts } from '../doors/arp/coordinator/mirror/mirror.ts';
-import { Positions } from '../doors/arp/coordinator/mirror/positions.ts';
-import type { HealthCheck } from '../doors/arp/wire/common.ts';
-import { escapeControls } from '../model/visible-text.ts';
-import { redactText } from '../policy/redaction/redactor.ts';
-import type { CliContext } from './command.ts';
+import { eventStreamClient } from '../../doors/arp/clients/event-stream-client.ts';
+import type { ServiceAddress } from '../../doors/arp/clients/http-client.ts';
+import { runStoreClient } from '../../doors/arp/clients/run-store-client.ts';
+import { Mirror, type MirrorParts } from '../../doors/arp/coordinator/mirror/mirror.ts';
+import { Positions } from '../../doors/arp/coordinator/mirror/positions.ts';
+import type { HealthCheck } from '../../doors/arp/wire/common.ts';
+import { escapeControls } from '../../model/visible-text.ts';
+import { redactText } from '../../policy/redaction/redactor.ts';
+import type { CliContext } from '../command.ts';
 
 /** Services of others; at least one. */
 export interface MirrorTargets {

@@ -1,9 +1,9 @@
 /** One token for all services of a stack, where no issuer is: the callee knows it as its `--auth-token-file`. */
 import { resolve } from 'node:path';
-import { ReeveError } from '../model/errors.ts';
-import { textOf } from '../policy/auth/variables.ts';
-import type { CliContext } from './command.ts';
-import { requireToken, tokenIn } from './serve-settings.ts';
+import { ReeveError } from '../../model/errors.ts';
+import { textOf } from '../../policy/auth/variables.ts';
+import type { CliContext } from '../command.ts';
+import { requireToken, tokenIn } from '../serve/settings.ts';
 
 const VARIABLE = 'REEVE_ARP_TOKEN_FILE';
 type Token = () => Promise<string | undefined>;

@@ -1,10 +1,10 @@
 /** What services of ARP read of the environment (contract arp §5). */
-import type { Authenticate, RouteGroup } from '../doors/http.ts';
-import { baseUrlOf, type ServiceAddress } from '../doors/arp/clients/http-client.ts';
-import { ReeveError } from '../model/errors.ts';
-import type { AuthSettings, CallerSettings } from '../policy/auth/settings.ts';
-import type { TokenSource } from '../policy/auth/token-source.ts';
-import type { CliContext } from './command.ts';
+import type { Authenticate, RouteGroup } from '../../doors/http.ts';
+import { baseUrlOf, type ServiceAddress } from '../../doors/arp/clients/http-client.ts';
+import { ReeveError } from '../../model/errors.ts';
+import type { AuthSettings, CallerSettings } from '../../policy/auth/settings.ts';
+import type { TokenSource } from '../../policy/auth/token-source.ts';
+import type { CliContext } from '../command.ts';
 import { serviceToken } from './service-token.ts';
 
 export interface OpenService {
@@ -82,8 +82,8 @@ async function tokensFor(
 }
 
 export async function tokenSource(ctx: CliContext, auth: CallerSettings): Promise<TokenSource> {
-  const { clientSettings } = await import('../policy/auth/client-settings.ts');
-  const { TokenSource } = await import('../policy/auth/token-source.ts');
+  const { clientSettings } = await import('../../policy/auth/client-settings.ts');
+  const { TokenSource } = await import('../../policy/auth/token-source.ts');
   return new TokenSource(clientSettings(ctx.env, auth, true), () => Date.now());
 }
 

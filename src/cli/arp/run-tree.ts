@@ -1,8 +1,8 @@
 /** The NodeRuns of a run as a tree: its shape out of the events, the rest out of the NodeRuns themselves. */
-import { Unavailable } from '../doors/arp/clients/failures.ts';
-import type { StreamedEvent } from '../doors/arp/clients/runs-client.ts';
-import { ArpError } from '../doors/arp/wire/errors.ts';
-import type { InternalNodeRun } from '../doors/arp/wire/runs.ts';
+import { Unavailable } from '../../doors/arp/clients/failures.ts';
+import type { StreamedEvent } from '../../doors/arp/clients/runs-client.ts';
+import { ArpError } from '../../doors/arp/wire/errors.ts';
+import type { InternalNodeRun } from '../../doors/arp/wire/runs.ts';
 
 export interface RunTreeNode {
   readonly node_run_id: string;

@@ -1,13 +1,13 @@
 /** How the services of ARP are: those that the environment names, or those of one URL. Each is asked for health and version. */
-import { Unavailable } from '../doors/arp/clients/failures.ts';
-import { baseUrlOf, get } from '../doors/arp/clients/http-client.ts';
-import { SERVICES, type ServiceKey } from '../doors/arp/services.ts';
-import { ArpError } from '../doors/arp/wire/errors.ts';
-import { fieldErrors } from '../doors/arp/wire/validate.ts';
-import { formatTime } from '../doors/jobs/time.ts';
-import { ReeveError } from '../model/errors.ts';
-import { named, shownUrl, URL_VARIABLES } from './arp-client.ts';
-import type { CliContext } from './command.ts';
+import { Unavailable } from '../../doors/arp/clients/failures.ts';
+import { baseUrlOf, get } from '../../doors/arp/clients/http-client.ts';
+import { SERVICES, type ServiceKey } from '../../doors/arp/services.ts';
+import { ArpError } from '../../doors/arp/wire/errors.ts';
+import { fieldErrors } from '../../doors/arp/wire/validate.ts';
+import { formatTime } from '../../doors/jobs/time.ts';
+import { ReeveError } from '../../model/errors.ts';
+import { named, shownUrl, URL_VARIABLES } from './client.ts';
+import type { CliContext } from '../command.ts';
 
 export interface StackCheck {
   readonly name: string;

@@ -1,8 +1,8 @@
 /** What every `serve` says and waits for. */
-import type { RunningServer } from '../server/server.ts';
-import type { CliContext } from './command.ts';
-import { jsonText } from './output.ts';
-import type { ServeSettings } from './serve-settings.ts';
+import type { RunningServer } from '../../server/server.ts';
+import type { CliContext } from '../command.ts';
+import { jsonText } from '../output.ts';
+import type { ServeSettings } from './settings.ts';
 
 /** How long requests may take to finish once it is told to stop, milliseconds. */
 export const STOP_MS = 10_000;

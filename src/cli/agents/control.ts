@@ -1,15 +1,15 @@
 /** Opens the control plane of agents by flags and the environment (docs/agents.md). */
 import { join, resolve } from 'node:path';
-import type { ControlPlane } from '../doors/agents/control/service.ts';
-import { ReeveError } from '../model/errors.ts';
-import { readSmallFile } from '../policy/key-source.ts';
-import { publicKeyFrom, type PublicKey } from '../policy/keys.ts';
-import { trustFrom } from '../policy/trust.ts';
-import type { Metrics } from '../telemetry/prometheus.ts';
-import { filesOfRuns } from './agents-files.ts';
-import { controlTokens } from './agents-tokens.ts';
-import { positive, setting } from './arp-settings.ts';
-import type { CliContext, Flags } from './command.ts';
+import type { ControlPlane } from '../../doors/agents/control/service.ts';
+import { ReeveError } from '../../model/errors.ts';
+import { readSmallFile } from '../../policy/key-source.ts';
+import { publicKeyFrom, type PublicKey } from '../../policy/keys.ts';
+import { trustFrom } from '../../policy/trust.ts';
+import type { Metrics } from '../../telemetry/prometheus.ts';
+import { filesOfRuns } from './control-files.ts';
+import { controlTokens } from './control-tokens.ts';
+import { positive, setting } from '../arp/settings.ts';
+import type { CliContext, Flags } from '../command.ts';
 
 /** Each agent that waits for a task has a connection, and an upload may take its time. */
 export const CONTROL_LIMITS = { requestMs: 600_000, connections: 16_384 } as const;
@@ -29,9 +29,9 @@ export async function controlPlane(
   flags: Flags,
   { isLocal, metrics, isBeside, note }: ControlChoices,
 ): Promise<ControlPlane> {
-  const { openControlPlane } = await import('../doors/agents/control/service.ts');
-  const { packagesPart } = await import('../doors/agents/control/packages/part.ts');
-  const { rolloutsPart } = await import('../doors/agents/control/rollouts/part.ts');
+  const { openControlPlane } = await import('../../doors/agents/control/service.ts');
+  const { packagesPart } = await import('../../doors/agents/control/packages/part.ts');
+  const { rolloutsPart } = await import('../../doors/agents/control/rollouts/part.ts');
   const isOpen = isWithoutTokens(ctx, isLocal);
   const jobs = await ctx.jobs({ meter: metrics, note });
   const dir = join(jobs.root, 'agents');

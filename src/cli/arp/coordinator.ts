@@ -1,17 +1,17 @@
 /** Opens the Run Coordinator and the Run Gateway by what the environment says (contract arp §5). */
-import { healthOf } from '../doors/arp/clients/health-client.ts';
-import { baseUrlOf } from '../doors/arp/clients/http-client.ts';
-import type { Coordinator } from '../doors/arp/coordinator/coordinator.ts';
-import type { Target } from '../doors/arp/coordinator/dispatch/admission.ts';
-import type { PolicyOptions } from '../doors/arp/coordinator/policy.ts';
-import type { CoordinatorAddress } from '../doors/arp/gateway/relay.ts';
-import type { AtomicExecution, CompositeExecution } from '../doors/arp/ports.ts';
-import type { NodeTypes } from '../doors/arp/registry/node-types.ts';
-import { checked } from '../doors/arp/services.ts';
-import type { HealthCheck } from '../doors/arp/wire/common.ts';
-import { ReeveError } from '../model/errors.ts';
-import { escapeControls } from '../model/visible-text.ts';
-import type { AuthSettings } from '../policy/auth/settings.ts';
+import { healthOf } from '../../doors/arp/clients/health-client.ts';
+import { baseUrlOf } from '../../doors/arp/clients/http-client.ts';
+import type { Coordinator } from '../../doors/arp/coordinator/coordinator.ts';
+import type { Target } from '../../doors/arp/coordinator/dispatch/admission.ts';
+import type { PolicyOptions } from '../../doors/arp/coordinator/policy.ts';
+import type { CoordinatorAddress } from '../../doors/arp/gateway/relay.ts';
+import type { AtomicExecution, CompositeExecution } from '../../doors/arp/ports.ts';
+import type { NodeTypes } from '../../doors/arp/registry/node-types.ts';
+import { checked } from '../../doors/arp/services.ts';
+import type { HealthCheck } from '../../doors/arp/wire/common.ts';
+import { ReeveError } from '../../model/errors.ts';
+import { escapeControls } from '../../model/visible-text.ts';
+import type { AuthSettings } from '../../policy/auth/settings.ts';
 import {
   addressOf,
   audienceOf,
@@ -21,9 +21,9 @@ import {
   type Inbound,
   type OpenService,
   type World,
-} from './arp-settings.ts';
-import type { MirrorTargets } from './arp-mirror.ts';
-import type { CliContext } from './command.ts';
+} from './settings.ts';
+import type { MirrorTargets } from './mirror.ts';
+import type { CliContext } from '../command.ts';
 
 /** @throws ReeveError E_INVALID_INPUT_SCHEMA for a variable that cannot be read; E_STORE_* */
 export async function openCoordinator(
@@ -31,11 +31,11 @@ export async function openCoordinator(
   world: World,
   { jwt, authenticate }: Inbound,
 ): Promise<OpenService> {
-  const { atomicClient } = await import('../doors/arp/clients/atomic-client.ts');
-  const { compositeClient } = await import('../doors/arp/clients/composite-client.ts');
-  const { allowsByVariables } = await import('../doors/arp/coordinator/policy.ts');
-  const { pdpClient } = await import('../doors/arp/clients/pdp-client.ts');
-  const { registryClient } = await import('../doors/arp/clients/registry-client.ts');
+  const { atomicClient } = await import('../../doors/arp/clients/atomic-client.ts');
+  const { compositeClient } = await import('../../doors/arp/clients/composite-client.ts');
+  const { allowsByVariables } = await import('../../doors/arp/coordinator/policy.ts');
+  const { pdpClient } = await import('../../doors/arp/clients/pdp-client.ts');
+  const { registryClient } = await import('../../doors/arp/clients/registry-client.ts');
   const registry = await addressOf(ctx, 'NODE_REGISTRY', jwt);
   const pdp = await addressOf(ctx, 'PDP', jwt);
   const atomic = await addressOf(ctx, 'ATOMIC_EXECUTOR', jwt);
@@ -99,13 +99,13 @@ export async function assembleCoordinator(
   ctx: CliContext,
   { world, authenticate, checks, mirrored, ...parts }: CoordinatorParts,
 ): Promise<{ readonly service: OpenService; readonly coordinator: Coordinator }> {
-  const { assignmentKey } = await import('../doors/arp/coordinator/assignment-key.ts');
-  const { AssignmentTokens } = await import('../doors/arp/coordinator/assignment-tokens.ts');
-  const { Coordinator } = await import('../doors/arp/coordinator/coordinator.ts');
-  const { Dispatcher } = await import('../doors/arp/coordinator/dispatch/dispatcher.ts');
-  const { coordinatorService } = await import('../doors/arp/coordinator/routes.ts');
-  const { QUEUE } = await import('../doors/arp/coordinator/spec.ts');
-  const { progressCheck, PROGRESS_LIMIT_MS } = await import('../doors/progress.ts');
+  const { assignmentKey } = await import('../../doors/arp/coordinator/assignment-key.ts');
+  const { AssignmentTokens } = await import('../../doors/arp/coordinator/assignment-tokens.ts');
+  const { Coordinator } = await import('../../doors/arp/coordinator/coordinator.ts');
+  const { Dispatcher } = await import('../../doors/arp/coordinator/dispatch/dispatcher.ts');
+  const { coordinatorService } = await import('../../doors/arp/coordinator/routes.ts');
+  const { QUEUE } = await import('../../doors/arp/coordinator/spec.ts');
+  const { progressCheck, PROGRESS_LIMIT_MS } = await import('../../doors/progress.ts');
   const { policy, nodeTypes, atomic, composite } = parts;
   const { engine, root } = await ctx.jobs();
   const assignments = new AssignmentTokens(await assignmentKey(root));
@@ -141,7 +141,7 @@ export async function assembleCoordinator(
   const mirror =
     mirrored === undefined
       ? undefined
-      : (await import('./arp-mirror.ts')).openMirror(ctx, mirrored, {
+      : (await import('./mirror.ts')).openMirror(ctx, mirrored, {
           engine,
           views: coordinator.views,
           root,
@@ -189,7 +189,7 @@ export async function openGateway(
   world: World,
   { jwt }: Pick<Inbound, 'jwt'>,
 ): Promise<OpenService> {
-  const { gatewayService } = await import('../doors/arp/gateway/routes.ts');
+  const { gatewayService } = await import('../../doors/arp/gateway/routes.ts');
   const address = await addressOf(ctx, 'RUN_COORDINATOR', undefined);
   if (address === undefined)
     ctx.stderr.write('warning: JARVIS_RUN_COORDINATOR_URL is not set; every run request is answered 503\n');

@@ -2,16 +2,16 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
-import { serveProblems } from '../doors/serve-rules.ts';
-import { ReeveError } from '../model/errors.ts';
-import type { AuthSettings } from '../policy/auth/settings.ts';
-import { readSmallFile } from '../policy/key-source.ts';
-import { readApprovers, TOKEN_PATTERN } from '../server/approvers.ts';
-import { parseListen, type ListenAddress } from '../server/listen.ts';
-import type { TlsOptions } from '../server/server.ts';
-import { hashOf, type KnownToken } from '../server/tokens.ts';
-import type { CliContext, Flags } from './command.ts';
-import { jwtSettings } from './serve-auth.ts';
+import { serveProblems } from '../../doors/serve-rules.ts';
+import { ReeveError } from '../../model/errors.ts';
+import type { AuthSettings } from '../../policy/auth/settings.ts';
+import { readSmallFile } from '../../policy/key-source.ts';
+import { readApprovers, TOKEN_PATTERN } from '../../server/approvers.ts';
+import { parseListen, type ListenAddress } from '../../server/listen.ts';
+import type { TlsOptions } from '../../server/server.ts';
+import { hashOf, type KnownToken } from '../../server/tokens.ts';
+import type { CliContext, Flags } from '../command.ts';
+import { jwtSettings } from './auth.ts';
 
 const LISTEN_DEFAULT = '127.0.0.1:9488';
 const BODY_BYTES_DEFAULT = 1_048_576;

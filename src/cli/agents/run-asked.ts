@@ -1,11 +1,11 @@
 /** What `run` was asked for: flags and variables, checked before anything is made (contract agents §3). */
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { actionProblem, idProblem, newRunId } from '../doors/agents/ids.ts';
-import type { OperationalRun } from '../doors/agents/runner/run.ts';
-import type { LocalRules } from '../doors/agents/runner/verification.ts';
-import { ReeveError } from '../model/errors.ts';
-import type { CliContext, CommandInput, Flags } from './command.ts';
+import { actionProblem, idProblem, newRunId } from '../../doors/agents/ids.ts';
+import type { OperationalRun } from '../../doors/agents/runner/run.ts';
+import type { LocalRules } from '../../doors/agents/runner/verification.ts';
+import { ReeveError } from '../../model/errors.ts';
+import type { CliContext, CommandInput, Flags } from '../command.ts';
 
 const TIMEOUT_S_MAX = 86_400;
 const OUTPUT_BYTES = 64 * 1024 * 1024;

@@ -7,11 +7,11 @@ import {
   type ControlAddress,
   type ControlAnswer,
   type ControlCall,
-} from '../doors/agents/client/control-client.ts';
-import { ReeveError } from '../model/errors.ts';
-import { textOf } from '../policy/auth/variables.ts';
-import type { CliContext, Flags, FlagSpec } from './command.ts';
-import { requireToken, tokenIn } from './serve-settings.ts';
+} from '../../doors/agents/client/control-client.ts';
+import { ReeveError } from '../../model/errors.ts';
+import { textOf } from '../../policy/auth/variables.ts';
+import type { CliContext, Flags, FlagSpec } from '../command.ts';
+import { requireToken, tokenIn } from '../serve/settings.ts';
 
 const DEFAULT_URL = 'http://localhost:5000';
 

@@ -1,4 +1,4 @@
-import type { Executor, NodeWork, RuntimeRef, RuntimeStatus } from '../engine/executor.ts';
+import type { Executor, NodeWork, RuntimeRef, RuntimeStatus } from '../../engine/executor.ts';
 
 /** An executor that is loaded when work first needs it: most commands never run any. */
 export class LazyExecutor implements Executor {

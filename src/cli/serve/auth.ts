@@ -1,10 +1,10 @@
 /** Tokens of an issuer at a server of ours: whether they are asked for, and who checks them. */
-import type { Authenticate } from '../doors/http.ts';
-import { ReeveError } from '../model/errors.ts';
-import { escapeControls } from '../model/visible-text.ts';
-import { authSettings, isConfigured, type AuthSettings } from '../policy/auth/settings.ts';
-import { authenticate, type KnownToken } from '../server/tokens.ts';
-import type { CliContext, Flags } from './command.ts';
+import type { Authenticate } from '../../doors/http.ts';
+import { ReeveError } from '../../model/errors.ts';
+import { escapeControls } from '../../model/visible-text.ts';
+import { authSettings, isConfigured, type AuthSettings } from '../../policy/auth/settings.ts';
+import { authenticate, type KnownToken } from '../../server/tokens.ts';
+import type { CliContext, Flags } from '../command.ts';
 
 export interface JwtChoice {
   /** Without `--auth`, variables `ARP_AUTH_…` are enough: so the services of ARP are set up. */
@@ -46,7 +46,7 @@ export async function authentication(
   note: (text: string) => void,
 ): Promise<{ authenticate?: Authenticate }> {
   if (jwt === undefined) return {};
-  const { jwtAuthentication } = await import('../server/jwt.ts');
+  const { jwtAuthentication } = await import('../../server/jwt.ts');
   return { authenticate: jwtAuthentication(jwt, { nowMs: () => Date.now(), note }) };
 }
 

@@ -1,11 +1,11 @@
 /** Opens a service of ARP by what the environment says (contract arp §5). Each loads only what it needs. */
 import { resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import type { RouteGroup } from '../doors/http.ts';
-import type { Llm } from '../doors/arp/llm/llm.ts';
-import type { SelectionOptions } from '../doors/arp/selection/selection.ts';
-import type { NodeTypes } from '../doors/arp/registry/node-types.ts';
-import type { ServiceKey } from '../doors/arp/services.ts';
+import type { RouteGroup } from '../../doors/http.ts';
+import type { Llm } from '../../doors/arp/llm/llm.ts';
+import type { SelectionOptions } from '../../doors/arp/selection/selection.ts';
+import type { NodeTypes } from '../../doors/arp/registry/node-types.ts';
+import type { ServiceKey } from '../../doors/arp/services.ts';
 import {
   addressOf,
   isOn,
@@ -14,9 +14,9 @@ import {
   type Inbound,
   type OpenService,
   type World,
-} from './arp-settings.ts';
-import { sqliteFileOf } from '../store/sqlite/service-database.ts';
-import type { CliContext, Flags } from './command.ts';
+} from './settings.ts';
+import { sqliteFileOf } from '../../store/sqlite/service-database.ts';
+import type { CliContext, Flags } from '../command.ts';
 
 const MEBIBYTE = 1_048_576;
 const DAY_MS = 86_400_000;
@@ -32,13 +32,13 @@ export async function openService(
   const world = { version: ctx.version, nowMs: () => Date.now() };
   switch (service) {
     case 'run-gateway':
-      return (await import('./arp-coordinator.ts')).openGateway(ctx, world, inbound);
+      return (await import('./coordinator.ts')).openGateway(ctx, world, inbound);
     case 'run-coordinator':
-      return (await import('./arp-coordinator.ts')).openCoordinator(ctx, world, inbound);
+      return (await import('./coordinator.ts')).openCoordinator(ctx, world, inbound);
     case 'composite-executor':
-      return (await import('./arp-composite.ts')).openCompositeExecutor(ctx, world, inbound.jwt);
+      return (await import('./composite.ts')).openCompositeExecutor(ctx, world, inbound.jwt);
     case 'atomic-executor':
-      return (await import('./arp-atomic.ts')).openAtomicExecutor(ctx, world, { flags, jwt: inbound.jwt });
+      return (await import('./atomic.ts')).openAtomicExecutor(ctx, world, { flags, jwt: inbound.jwt });
     case 'node-registry':
       return openRegistry(ctx, world);
     case 'selection':
@@ -55,11 +55,11 @@ export async function openService(
 }
 
 async function openRegistry(ctx: CliContext, world: World): Promise<OpenService> {
-  const { NodeRegistry } = await import('../doors/arp/registry/registry.ts');
-  const { registryService } = await import('../doors/arp/registry/routes.ts');
+  const { NodeRegistry } = await import('../../doors/arp/registry/registry.ts');
+  const { registryService } = await import('../../doors/arp/registry/routes.ts');
   const registry = new NodeRegistry(databaseFile(ctx, 'JARVIS_NODE_REGISTRY_DB_URL', 'jarvis_node_registry'));
   if (isOn(ctx, 'JARVIS_NODE_REGISTRY_SEED')) {
-    const { builtinTypes, STACK_VERSION } = await import('../doors/arp/registry/builtin-types.ts');
+    const { builtinTypes, STACK_VERSION } = await import('../../doors/arp/registry/builtin-types.ts');
     const added = registry.seed(builtinTypes(setting(ctx, 'STACK_VERSION') ?? STACK_VERSION));
     ctx.stderr.write(`seeded ${added} node types\n`);
   }
@@ -71,7 +71,7 @@ async function openSelection(
   world: World,
   { jwt }: Pick<Inbound, 'jwt'>,
 ): Promise<OpenService> {
-  const { selectionRoutes } = await import('../doors/arp/selection/routes.ts');
+  const { selectionRoutes } = await import('../../doors/arp/selection/routes.ts');
   const strategy = setting(ctx, 'JARVIS_SELECTION_STRATEGY') ?? 'llm';
   const llm = strategy === 'llm' ? await configuredLlm(ctx) : undefined;
   const nodeTypes = await configuredRegistry(ctx, jwt);
@@ -97,7 +97,7 @@ export function selectionDefaults(ctx: CliContext): Pick<SelectionOptions, 'topD
 
 /** Undefined: no variable `ARP_LLM_…` is set. */
 export async function configuredLlm(ctx: CliContext): Promise<Llm | undefined> {
-  const { llmSettings, openLlm } = await import('../doors/arp/llm/settings.ts');
+  const { llmSettings, openLlm } = await import('../../doors/arp/llm/settings.ts');
   const settings = llmSettings(ctx.env);
   return settings === undefined ? undefined : openLlm(settings, ctx.cwd);
 }
@@ -106,14 +106,14 @@ export async function configuredLlm(ctx: CliContext): Promise<Llm | undefined> {
 async function configuredRegistry(ctx: CliContext, jwt: Inbound['jwt']): Promise<NodeTypes | undefined> {
   const address = await addressOf(ctx, 'NODE_REGISTRY', jwt);
   if (address === undefined) return undefined;
-  const { registryClient } = await import('../doors/arp/clients/registry-client.ts');
+  const { registryClient } = await import('../../doors/arp/clients/registry-client.ts');
   return registryClient(address);
 }
 
 async function openPdp(ctx: CliContext, world: World, { jwt }: Pick<Inbound, 'jwt'>): Promise<OpenService> {
-  const { decisionPoint } = await import('../doors/arp/pdp/pdp.ts');
-  const { pdpService } = await import('../doors/arp/pdp/routes.ts');
-  const { policyFile } = await import('../policy/arp-policy/load.ts');
+  const { decisionPoint } = await import('../../doors/arp/pdp/pdp.ts');
+  const { pdpService } = await import('../../doors/arp/pdp/routes.ts');
+  const { policyFile } = await import('../../policy/arp-policy/load.ts');
   const profile = setting(ctx, 'JARVIS_POLICY_PROFILE');
   const path = setting(ctx, 'JARVIS_POLICY_PATH') ?? setting(ctx, 'ARP_POLICY_PATH');
   const mode = setting(ctx, 'ARP_POLICY_MODE');
@@ -128,8 +128,8 @@ async function openPdp(ctx: CliContext, world: World, { jwt }: Pick<Inbound, 'jw
 }
 
 async function openRunStore(ctx: CliContext, world: World): Promise<OpenService> {
-  const { RunRecords } = await import('../doors/arp/run-store/records.ts');
-  const { runStoreService } = await import('../doors/arp/run-store/routes.ts');
+  const { RunRecords } = await import('../../doors/arp/run-store/records.ts');
+  const { runStoreService } = await import('../../doors/arp/run-store/routes.ts');
   const bytesMax = bytesOf(ctx, 'JARVIS_RUN_STORE_MAX_SIZE_MB');
   const records = new RunRecords({
     file: databaseFile(ctx, 'JARVIS_RUN_STORE_DB_URL', 'jarvis_run_store'),
@@ -139,8 +139,8 @@ async function openRunStore(ctx: CliContext, world: World): Promise<OpenService>
 }
 
 async function openEventStream(ctx: CliContext, world: World): Promise<OpenService> {
-  const { EventLog } = await import('../doors/arp/event-stream/log.ts');
-  const { eventStreamService } = await import('../doors/arp/event-stream/routes.ts');
+  const { EventLog } = await import('../../doors/arp/event-stream/log.ts');
+  const { eventStreamService } = await import('../../doors/arp/event-stream/routes.ts');
   const days = positive(ctx, 'JARVIS_EVENT_RETENTION_DAYS');
   const log = new EventLog(databaseFile(ctx, 'JARVIS_EVENT_STORE_DB_URL', 'jarvis_event_store'));
   const sweep = sweeping(ctx, days, async (before) => log.removeBefore(before));
@@ -148,9 +148,9 @@ async function openEventStream(ctx: CliContext, world: World): Promise<OpenServi
 }
 
 async function openArtifactStore(ctx: CliContext, world: World): Promise<OpenService> {
-  const { Artifacts } = await import('../doors/arp/artifact-store/artifacts.ts');
-  const { artifactStoreService } = await import('../doors/arp/artifact-store/routes.ts');
-  const { baseUrlOf } = await import('../doors/arp/clients/http-client.ts');
+  const { Artifacts } = await import('../../doors/arp/artifact-store/artifacts.ts');
+  const { artifactStoreService } = await import('../../doors/arp/artifact-store/routes.ts');
+  const { baseUrlOf } = await import('../../doors/arp/clients/http-client.ts');
   const bytesMax = bytesOf(ctx, 'JARVIS_ARTIFACT_MAX_SIZE_MB');
   const days = positive(ctx, 'JARVIS_ARTIFACT_RETENTION_DAYS');
   const url = setting(ctx, 'JARVIS_ARTIFACT_STORE_URL');

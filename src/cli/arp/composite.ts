@@ -1,24 +1,24 @@
 /** Opens the Composite Executor by what the environment says (contract arp §5). */
 import { setTimeout as delay } from 'node:timers/promises';
-import { ReeveError } from '../model/errors.ts';
-import { escapeControls } from '../model/visible-text.ts';
-import { clientSettings } from '../policy/auth/client-settings.ts';
-import type { AuthSettings } from '../policy/auth/settings.ts';
-import { TokenSource } from '../policy/auth/token-source.ts';
-import { refusal, textOf } from '../policy/auth/variables.ts';
-import { redactText } from '../policy/redaction/redactor.ts';
-import { baseUrlOf, type ServiceAddress } from '../doors/arp/clients/http-client.ts';
-import { registryClient } from '../doors/arp/clients/registry-client.ts';
-import { selectionClient } from '../doors/arp/clients/selection-client.ts';
-import { callbacksTo } from '../doors/arp/composite/callbacks.ts';
-import { CompositeExecutor } from '../doors/arp/composite/executor.ts';
-import { compositeService } from '../doors/arp/composite/routes.ts';
-import { compositeSettings, type CompositeSettings } from '../doors/arp/composite/settings.ts';
-import { deterministicStrategy, type Strategy } from '../doors/arp/composite/strategy.ts';
-import type { RouteGroup } from '../doors/http.ts';
-import type { Llm } from '../doors/arp/llm/llm.ts';
-import { llmSettings, openLlm, type LlmSettings } from '../doors/arp/llm/settings.ts';
-import type { CliContext } from './command.ts';
+import { ReeveError } from '../../model/errors.ts';
+import { escapeControls } from '../../model/visible-text.ts';
+import { clientSettings } from '../../policy/auth/client-settings.ts';
+import type { AuthSettings } from '../../policy/auth/settings.ts';
+import { TokenSource } from '../../policy/auth/token-source.ts';
+import { refusal, textOf } from '../../policy/auth/variables.ts';
+import { redactText } from '../../policy/redaction/redactor.ts';
+import { baseUrlOf, type ServiceAddress } from '../../doors/arp/clients/http-client.ts';
+import { registryClient } from '../../doors/arp/clients/registry-client.ts';
+import { selectionClient } from '../../doors/arp/clients/selection-client.ts';
+import { callbacksTo } from '../../doors/arp/composite/callbacks.ts';
+import { CompositeExecutor } from '../../doors/arp/composite/executor.ts';
+import { compositeService } from '../../doors/arp/composite/routes.ts';
+import { compositeSettings, type CompositeSettings } from '../../doors/arp/composite/settings.ts';
+import { deterministicStrategy, type Strategy } from '../../doors/arp/composite/strategy.ts';
+import type { RouteGroup } from '../../doors/http.ts';
+import type { Llm } from '../../doors/arp/llm/llm.ts';
+import { llmSettings, openLlm, type LlmSettings } from '../../doors/arp/llm/settings.ts';
+import type { CliContext } from '../command.ts';
 import { serviceToken } from './service-token.ts';
 
 interface CompositeService {
@@ -101,6 +101,6 @@ export async function strategyOf(
   if (name === 'deterministic') return deterministicStrategy;
   if (name !== 'llm') throw refusal(STRATEGY, name.slice(0, 100), 'deterministic or llm');
   if (model === undefined) return undefined;
-  const { llmStrategy } = await import('../doors/arp/composite/llm-strategy.ts');
+  const { llmStrategy } = await import('../../doors/arp/composite/llm-strategy.ts');
   return llmStrategy(await open(model), settings.argumentRetries);
 }
