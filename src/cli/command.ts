@@ -21,7 +21,7 @@ export interface CliContext {
   readonly outDir: string;
   readonly stdout: NodeJS.WriteStream;
   readonly stderr: NodeJS.WriteStream;
-  /** Aborted by the first SIGINT or SIGTERM: stop soon and tidily. */
+  /** Aborted by the first SIGINT or SIGTERM: stop soon and tidily. Who never asks for it is ended at once. */
   readonly signal: AbortSignal;
   /** Opens the store on first use; closed by `main`. With `create: false` an absent store is not made. */
   jobs(options?: JobsOptions): Promise<Jobs>;

@@ -5,6 +5,7 @@ import type { Jobs } from '../doors/jobs/jobs.ts';
 import { tracerFor } from '../telemetry/lazy-tracer.ts';
 import type { Tracer } from '../telemetry/tracer.ts';
 import type { CliContext, CommandSpec, Program } from './command.ts';
+import type { Interruption } from './interrupt.ts';
 import { escapeControls } from './output.ts';
 import { storePlaceOf } from './jobs/store-place.ts';
 import { programVersion } from './version.ts';
@@ -18,10 +19,10 @@ export interface ContextOptions {
   readonly commands: readonly CommandSpec[];
   readonly json: boolean;
   readonly store: string | undefined;
-  readonly signal: AbortSignal;
+  readonly interruption: Interruption;
 }
 
-export function openContext({ program, commands, json, store, signal }: ContextOptions): OpenContext {
+export function openContext({ program, commands, json, store, interruption }: ContextOptions): OpenContext {
   const env: Readonly<Record<string, string | undefined>> = process.env;
   const cwd = currentDirectory();
   const { version } = programVersion();
@@ -44,7 +45,9 @@ export function openContext({ program, commands, json, store, signal }: ContextO
     outDir: resolve(cwd, program === 'reeve' ? 'reeve-out' : 'wrkr-out'),
     stdout: process.stdout,
     stderr: process.stderr,
-    signal,
+    get signal() {
+      return interruption.signal;
+    },
     tracer,
     jobs({ create = true, waits = false, meter, note } = {}) {
       opening ??= import('./jobs/open-jobs.ts').then(({ openJobs }) =>
@@ -55,7 +58,7 @@ export function openContext({ program, commands, json, store, signal }: ContextO
           version,
           create,
           waits,
-          signal,
+          ...(waits ? { signal: interruption.signal } : {}),
           stderr: process.stderr,
           meter,
           tracer: tracer(),

@@ -5,6 +5,7 @@ import type { CommandResult, Program } from './command.ts';
 import { COMMANDS } from './commands/index.ts';
 import { openContext, type OpenContext } from './context.ts';
 import { commandText, mapText } from './help.ts';
+import { Interruption } from './interrupt.ts';
 import { errorText, jsonText } from './output.ts';
 import { findCommand, parseInput, takeGlobals } from './parse.ts';
 import { programVersion } from './version.ts';
@@ -58,15 +59,19 @@ async function dispatch(argv: readonly string[], program: Program): Promise<numb
     return 0;
   }
   const input = parseInput(command, rest);
-  const stop = stopOnSignals();
+  const interruption = new Interruption();
   // `--store-root` is what the contract calls `--store` on `store prune`.
   const store = globals.store ?? input.flags.text('store-root');
-  const ctx = openContext({ program, commands: COMMANDS, json: globals.json, store, signal: stop.signal });
+  const ctx = openContext({ program, commands: COMMANDS, json: globals.json, store, interruption });
   try {
     const handler = await command.load();
     return printResult(ctx, await handler(ctx, input));
+  } catch (error) {
+    // What a command has to say about its end says it; that it was cut short says nothing.
+    if (interruption.exitCode === undefined || error instanceof ReeveError) throw error;
+    return interruption.exitCode;
   } finally {
-    stop.off();
+    interruption.off();
     await ctx.close();
   }
 }
@@ -99,23 +104,6 @@ function defect(cause: unknown): ReeveError {
     typeof code === 'string' ? { cause: code } : {},
     { cause },
   );
-}
-
-/** The first signal asks to stop; the second one is not held up. */
-function stopOnSignals(): { signal: AbortSignal; off(): void } {
-  const controller = new AbortController();
-  const names = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-  const onSignal = (name: NodeJS.Signals): void => {
-    for (const each of names) process.off(each, onSignal);
-    controller.abort(name);
-  };
-  for (const name of names) process.on(name, onSignal);
-  return {
-    signal: controller.signal,
-    off: () => {
-      for (const name of names) process.off(name, onSignal);
-    },
-  };
 }
 
 /** There is nowhere left to say it. */

@@ -4,6 +4,7 @@ import { acceptJob, AcceptInterrupted, type AcceptRun } from '../../doors/jobs/a
 import { EXAMPLE_ACCEPT_CONFIG } from '../../evidence/accept/config.ts';
 import { ReeveError } from '../../model/errors.ts';
 import type { CommandHandler, Flags } from '../command.ts';
+import { interruptedBy } from '../interrupt.ts';
 import { escapeControls } from '../output.ts';
 import { renderAcceptance } from '../ui/acceptance.ts';
 import { writeExample } from './init.ts';
@@ -38,7 +39,7 @@ export const acceptRun: CommandHandler = async (ctx, { args, flags }) => {
   } catch (error) {
     if (!(error instanceof AcceptInterrupted)) throw error;
     ctx.stderr.write(`${error.message}\n`);
-    return { exitCode: ctx.signal.reason === 'SIGINT' ? 130 : 143 };
+    return interruptedBy(ctx.signal);
   }
 };
 

@@ -10,6 +10,7 @@ import { copyRun } from '../../store/copy.ts';
 import { openStore, type Store } from '../../store/open-store.ts';
 import type { CliContext, CommandHandler } from '../command.ts';
 import { escapeControls } from '../output.ts';
+import { interruptedBy } from '../interrupt.ts';
 import { storePlaceOf, type StorePlace } from '../jobs/store-place.ts';
 
 /** What of a job directory is not written from the events. */
@@ -35,7 +36,8 @@ export const storeCopy: CommandHandler = async (ctx, { flags }) => {
   try {
     const to = await open(sink, true);
     try {
-      return reportOf(await copyAll(ctx, { from, to, source, sink }, only), source, sink);
+      const report = await copyAll(ctx, { from, to, source, sink }, only);
+      return { ...reportOf(report, source, sink), ...interruptedBy(ctx.signal) };
     } finally {
       await to.close();
     }

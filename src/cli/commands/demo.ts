@@ -128,6 +128,7 @@ async function untilRunning(ctx: CliContext, jobs: Jobs, jobId: string): Promise
     }
     await jobs.engine.clock.sleep(15, giveUp);
   }
+  ctx.signal.throwIfAborted();
   throw new ReeveError('E_GENERIC_FAILURE', "the demo's worker did not get to its second step", {
     job_id: jobId,
   });

@@ -5,6 +5,7 @@ import type { ControlAddress } from '../../doors/agents/client/control-client.ts
 import { ReeveError } from '../../model/errors.ts';
 import type { CliContext, CommandHandler, CommandResult } from '../command.ts';
 import { askControl, controlAddress } from '../agents/control-client.ts';
+import { interruptedBy } from '../interrupt.ts';
 import { shownRollout } from './rollout-show.ts';
 
 const TIMED_OUT = 3;
@@ -45,20 +46,24 @@ export async function waitFor(
       last = json as RolloutView;
       awaySinceMs = undefined;
     } catch (error) {
+      if (ctx.signal.aborted) break;
       const isAway = error instanceof ReeveError && error.code === 'E_SERVICE_UNAVAILABLE';
       awaySinceMs ??= Date.now();
       if (!isAway || Date.now() - awaySinceMs > AWAY_MS) throw error;
     }
     if (last !== undefined && isDone(last, until))
       return { ...shownRollout(ctx, last), exitCode: exitOf(last) };
-    if (Date.now() >= endMs || ctx.signal.aborted) {
+    if (Date.now() >= endMs) {
       ctx.stderr.write(`rollout ${id} is ${last?.state ?? 'unknown'} after ${timeoutS} s; it goes on\n`);
       return { ...(last === undefined ? {} : shownRollout(ctx, last)), exitCode: TIMED_OUT };
     }
     await sleep(Math.min(LOOK_MS, Math.max(0, endMs - Date.now())), undefined, { signal: ctx.signal }).catch(
       () => undefined,
     );
+    if (ctx.signal.aborted) break;
   }
+  ctx.stderr.write(`interrupted; the rollout goes on: ${id}\n`);
+  return interruptedBy(ctx.signal);
 }
 
 function isDone({ state }: RolloutView, until: Wait['until']): boolean {

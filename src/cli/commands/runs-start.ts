@@ -8,9 +8,10 @@ import { ReeveError } from '../../model/errors.ts';
 import { asking, clearError, registriesFor, shownUrl, type Place } from '../arp/client.ts';
 import { jsonOrFile, objectOf, requireShape } from '../documents.ts';
 import type { CliContext, CommandHandler, Flags } from '../command.ts';
+import { interruptedBy } from '../interrupt.ts';
 import { errorOf } from '../arp/run-tree.ts';
 import { runLines } from '../ui/run.ts';
-import { interrupted, painted, printEvents, runServiceOf, shownRun } from './runs.ts';
+import { painted, printEvents, runServiceOf, shownRun } from './runs.ts';
 
 /** Starts a run; with `--follow` its end decides how the command ends. */
 export const runsStart: CommandHandler = async (ctx, { args: [type = ''], flags }) => {
@@ -29,7 +30,7 @@ export const runsStart: CommandHandler = async (ctx, { args: [type = ''], flags 
   const isWhole = await asking(place, () => printEvents(ctx, { runs, id, from, ...sink }));
   if (!isWhole) {
     ctx.stderr.write(`${painted(ctx, [['the run goes on: ', id]])[0] ?? ''}\n`);
-    return interrupted(ctx);
+    return interruptedBy(ctx.signal);
   }
   const run = await asking(place, () => runs.run(id));
   const { root, ...shown } = await shownRun(ctx, service, run);

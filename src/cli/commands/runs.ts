@@ -12,6 +12,7 @@ import type { InternalNodeRun, InternalRun } from '../../doors/arp/wire/runs.ts'
 import { ReeveError } from '../../model/errors.ts';
 import { asking, coordinatorBeside, runsPlace, type Place } from '../arp/client.ts';
 import type { CliContext, CommandHandler, CommandResult, Flags } from '../command.ts';
+import { interruptedBy } from '../interrupt.ts';
 import { nodeRunOrNone, NodeRunFacts, nodeRunsOf } from '../arp/run-tree.ts';
 import { paletteFor } from '../ui/colour.ts';
 import { eventLine, runLines, treeLines } from '../ui/run.ts';
@@ -48,7 +49,7 @@ export const runsEvents: CommandHandler = async (ctx, { args: [id = ''], flags }
   const { place, runs } = await runServiceOf(ctx, flags);
   const from = { after: placeOf(flags.text('cursor')), follow: flags.on('follow') };
   const isOver = await asking(place, () => printEvents(ctx, { runs, id, from }));
-  return isOver ? {} : interrupted(ctx);
+  return isOver ? {} : interruptedBy(ctx.signal); // the run goes on
 };
 
 export const runsTree: CommandHandler = async (ctx, { args: [id = ''], flags }) => {
@@ -115,12 +116,6 @@ export async function printEvents(ctx: CliContext, { runs, id, from, sink }: Pri
   } finally {
     ctx.stdout.off('error', onClosed);
   }
-}
-
-/** The run goes on; only we stop looking. */
-export function interrupted({ signal }: CliContext): CommandResult {
-  if (!signal.aborted) return {};
-  return { exitCode: signal.reason === 'SIGINT' ? 130 : 143 };
 }
 
 export function painted(ctx: CliContext, lines: readonly Line[]): readonly string[] {

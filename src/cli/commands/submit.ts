@@ -2,6 +2,7 @@ import { submit as submitJob, type Ran } from '../../doors/jobs/submit.ts';
 import { submitResult } from '../../doors/jobs/results.ts';
 import type { CommandHandler, CommandResult } from '../command.ts';
 import type { CliContext } from '../command.ts';
+import { interruptedBy } from '../interrupt.ts';
 import { startProgress } from '../ui/progress.ts';
 
 export const submit: CommandHandler = async (ctx, { args, flags }) => {
@@ -34,5 +35,5 @@ export function finished(ctx: CliContext, done: Ran, result: CommandResult): Com
   if (done.error !== undefined) return { error: done.error };
   if (done.interrupted !== true) return result;
   ctx.stderr.write(`interrupted; go on with: ${ctx.program} resume ${done.jobId}\n`);
-  return { ...result, exitCode: ctx.signal.reason === 'SIGINT' ? 130 : 143 };
+  return { ...result, ...interruptedBy(ctx.signal) };
 }
