@@ -7,21 +7,21 @@ import type { AgentSettings } from '../../doors/agents/agent/settings.ts';
 import { readLocalConfig } from '../../doors/agents/runner/local-config.ts';
 import { ReeveError } from '../../model/errors.ts';
 import type { CliContext, Flags } from '../command.ts';
-import { controlUrl, pem } from './control-client.ts';
-import { dataDir, setIn, trustPathsOf } from './run-asked.ts';
+import { setting } from '../environment.ts';
+import { CONTROL_URL_DEFAULT, controlUrl, pem } from './control-client.ts';
+import { dataDir, trustPathsOf } from './run-asked.ts';
 import { requireToken, tokenIn } from '../serve/settings.ts';
-
-const DEFAULT_URL = 'http://localhost:5000';
 
 /** @throws ReeveError E_USAGE, E_INVALID_INPUT_SCHEMA */
 export async function agentSettings(ctx: CliContext, flags: Flags): Promise<AgentSettings> {
-  const configDir = setIn(ctx, 'CONFIG_DIR');
+  const configDir = setting(ctx, 'CONFIG_DIR');
   const inConfig = (name: string): string | undefined =>
     configDir === undefined ? undefined : resolve(ctx.cwd, configDir, name);
   const config = await readLocalConfig(inConfig('config.json'));
-  const url = flags.text('url') ?? setIn(ctx, 'CONTROL_URL') ?? config.controlUrl ?? DEFAULT_URL;
-  const agentId = setIn(ctx, 'JARVAS_AGENT_ID') ?? `${hostname().replaceAll(/[^A-Za-z0-9._-]/g, '-')}-agent`;
-  const tenant = setIn(ctx, 'JARVAS_TENANT') ?? 'default';
+  const url = flags.text('url') ?? setting(ctx, 'CONTROL_URL') ?? config.controlUrl ?? CONTROL_URL_DEFAULT;
+  const agentId =
+    setting(ctx, 'JARVAS_AGENT_ID') ?? `${hostname().replaceAll(/[^A-Za-z0-9._-]/g, '-')}-agent`;
+  const tenant = setting(ctx, 'JARVAS_TENANT') ?? 'default';
   for (const [variable, id] of [
     ['JARVAS_AGENT_ID', agentId],
     ['JARVAS_TENANT', tenant],
@@ -44,12 +44,12 @@ export async function agentSettings(ctx: CliContext, flags: Flags): Promise<Agen
     pollS: numberOf(ctx, 'JARVAS_POLL_S', 10, 0.1, 3600),
     maxParallel: flags.number('parallel') ?? numberOf(ctx, 'JARVAS_PARALLEL', 1, 1, 1000),
     dataDir: join(dataDir(ctx), 'agent'),
-    runsDir: resolve(ctx.cwd, flags.text('runs-dir') ?? setIn(ctx, 'RUNS_DIR') ?? 'runs'),
+    runsDir: resolve(ctx.cwd, flags.text('runs-dir') ?? setting(ctx, 'RUNS_DIR') ?? 'runs'),
     trustPaths: trustPathsOf(ctx, inConfig('trust.json')),
     threshold: config.threshold,
     allowRaw: config.allowRaw,
     sandboxRequired: config.sandboxRequired,
-    isStrict: setIn(ctx, 'JARVAS_STRICT') === '1',
+    isStrict: setting(ctx, 'JARVAS_STRICT') === '1',
     secrets: config.secrets,
     env: ctx.env,
     keepDays: numberOf(ctx, 'JARVAS_KEEP_DAYS', 7, 0, 3650),
@@ -60,16 +60,16 @@ export async function agentSettings(ctx: CliContext, flags: Flags): Promise<Agen
 
 /** From the variable, or from the file that `<variable>_FILE` names. @throws ReeveError E_INVALID_INPUT_SCHEMA */
 async function tokenOf(ctx: CliContext, variable: string): Promise<string | undefined> {
-  const file = setIn(ctx, `${variable}_FILE`);
+  const file = setting(ctx, `${variable}_FILE`);
   if (file !== undefined)
     return requireToken(await tokenIn(resolve(ctx.cwd, file), `${variable}_FILE`), `${variable}_FILE`);
-  const token = setIn(ctx, variable);
+  const token = setting(ctx, variable);
   return token === undefined ? undefined : requireToken(token, variable);
 }
 
 /** `site=fra,ring=0`. @throws ReeveError E_USAGE */
 function labelsOf(ctx: CliContext): Readonly<Record<string, string>> {
-  const pairs = (setIn(ctx, 'JARVAS_LABELS') ?? '').split(',').filter((pair) => pair.trim() !== '');
+  const pairs = (setting(ctx, 'JARVAS_LABELS') ?? '').split(',').filter((pair) => pair.trim() !== '');
   return Object.fromEntries(
     pairs.map((pair) => {
       const [, name, value] = /^\s*([^=\s]{1,128})\s*=\s*(.{0,256}?)\s*$/.exec(pair) ?? [];
@@ -86,7 +86,7 @@ function labelsOf(ctx: CliContext): Readonly<Record<string, string>> {
 /** A certificate of its own, where the control plane asks for one, and whom it trusts. @throws ReeveError */
 function tlsOf(ctx: CliContext): TlsAgent | undefined {
   const [ca, cert, key] = ['JARVAS_TLS_CA', 'JARVAS_TLS_CERT', 'JARVAS_TLS_KEY'].map((name) => {
-    const path = setIn(ctx, name);
+    const path = setting(ctx, name);
     return path === undefined ? undefined : pem(resolve(ctx.cwd, path), name);
   });
   if ((cert === undefined) !== (key === undefined))
@@ -100,7 +100,7 @@ function tlsOf(ctx: CliContext): TlsAgent | undefined {
 }
 
 function numberOf(ctx: CliContext, variable: string, standard: number, least: number, most: number): number {
-  const text = setIn(ctx, variable);
+  const text = setting(ctx, variable);
   const value = text === undefined ? standard : Number(text);
   if (value >= least && value <= most) return value;
   throw usage(variable, `is ${JSON.stringify(text)}, not a number from ${least} to ${most}`);

@@ -9,27 +9,18 @@ import {
   type ControlCall,
 } from '../../doors/agents/client/control-client.ts';
 import { ReeveError } from '../../model/errors.ts';
-import { textOf } from '../../policy/auth/variables.ts';
-import type { CliContext, Flags, FlagSpec } from '../command.ts';
+import type { CliContext, Flags } from '../command.ts';
+import { setting } from '../environment.ts';
 import { requireToken, tokenIn } from '../serve/settings.ts';
 
-const DEFAULT_URL = 'http://localhost:5000';
-
-export const controlFlags: Readonly<Record<string, FlagSpec>> = {
-  url: { kind: 'text', value: 'url', help: `Control plane (default CONTROL_URL, ${DEFAULT_URL})` },
-  'token-file': {
-    kind: 'text',
-    value: 'file',
-    help: 'File with an operator token (default JARVAS_OPERATOR_TOKEN_FILE, JARVAS_OPERATOR_TOKEN)',
-  },
-  ca: { kind: 'text', value: 'file', help: 'Certificates to trust instead of those of the machine, PEM' },
-};
+/** Where a control plane is, if nobody says so. */
+export const CONTROL_URL_DEFAULT = 'http://localhost:5000';
 
 /** @throws ReeveError E_USAGE */
 export async function controlAddress(ctx: CliContext, flags: Flags): Promise<ControlAddress> {
   const flag = flags.text('url');
   const baseUrl = controlUrl(
-    flag ?? textOf(ctx.env, 'CONTROL_URL') ?? DEFAULT_URL,
+    flag ?? setting(ctx, 'CONTROL_URL') ?? CONTROL_URL_DEFAULT,
     flag === undefined ? 'CONTROL_URL' : '--url',
   );
   const token = await operatorToken(ctx, flags);
@@ -73,10 +64,10 @@ export function pem(path: string, flag: string): Buffer {
 
 async function operatorToken(ctx: CliContext, flags: Flags): Promise<string | undefined> {
   const flag = flags.text('token-file');
-  const file = flag ?? textOf(ctx.env, 'JARVAS_OPERATOR_TOKEN_FILE');
+  const file = flag ?? setting(ctx, 'JARVAS_OPERATOR_TOKEN_FILE');
   const from = flag === undefined ? 'JARVAS_OPERATOR_TOKEN_FILE' : '--token-file';
   if (file !== undefined) return requireToken(await tokenIn(resolve(ctx.cwd, file), from), from);
-  const token = textOf(ctx.env, 'JARVAS_OPERATOR_TOKEN');
+  const token = setting(ctx, 'JARVAS_OPERATOR_TOKEN');
   return token === undefined ? undefined : requireToken(token, 'JARVAS_OPERATOR_TOKEN');
 }
 

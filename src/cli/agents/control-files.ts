@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { PartFactory } from '../../doors/agents/control/service.ts';
 import type { RunFiles } from '../../doors/agents/control/ports.ts';
 import { openBlobStreams } from '../../store/open-blob-streams.ts';
-import { setting } from '../arp/settings.ts';
+import { setting } from '../environment.ts';
 import type { CliContext, Flags } from '../command.ts';
 
 export interface FilesChoices {

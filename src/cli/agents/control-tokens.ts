@@ -8,7 +8,7 @@ import { problemsOf, refuseProblems } from '../../doors/validate.ts';
 import { writeFileAtomically } from '../../evidence/output-file.ts';
 import { ReeveError } from '../../model/errors.ts';
 import { readSmallFile } from '../../policy/key-source.ts';
-import { setting } from '../arp/settings.ts';
+import { setting } from '../environment.ts';
 import type { CliContext, Flags } from '../command.ts';
 import { requireToken, tokenIn } from '../serve/settings.ts';
 

@@ -8,7 +8,7 @@ import { trustFrom } from '../../policy/trust.ts';
 import type { Metrics } from '../../telemetry/prometheus.ts';
 import { filesOfRuns } from './control-files.ts';
 import { controlTokens } from './control-tokens.ts';
-import { positive, setting } from '../arp/settings.ts';
+import { positive, setting } from '../environment.ts';
 import type { CliContext, Flags } from '../command.ts';
 
 /** Each agent that waits for a task has a connection, and an upload may take its time. */

@@ -6,6 +6,7 @@ import type { OperationalRun } from '../../doors/agents/runner/run.ts';
 import type { LocalRules } from '../../doors/agents/runner/verification.ts';
 import { ReeveError } from '../../model/errors.ts';
 import type { CliContext, CommandInput, Flags } from '../command.ts';
+import { setting } from '../environment.ts';
 
 const TIMEOUT_S_MAX = 86_400;
 const OUTPUT_BYTES = 64 * 1024 * 1024;
@@ -43,7 +44,7 @@ export function askedFor(ctx: CliContext, { flags, rest }: CommandInput): Asked 
   const command = rest.length > 0 ? rest : flags.text('command');
   if (skill === undefined && (command === undefined || command === ''))
     throw usage('there is nothing to run: give --command, --skill, or a command after --', '--command');
-  const configDir = setIn(ctx, 'CONFIG_DIR');
+  const configDir = setting(ctx, 'CONFIG_DIR');
   const at = (name: string): string | undefined =>
     configDir === undefined ? undefined : resolve(ctx.cwd, configDir, name);
   return {
@@ -56,8 +57,8 @@ export function askedFor(ctx: CliContext, { flags, rest }: CommandInput): Asked 
       maxOutputBytes,
       env: ctx.env,
       envRefs: envRefsOf(ctx, flags.texts('env-ref')),
-      secrets: ['JARVAS_AGENT_TOKEN', 'JARVAS_ENROL_TOKEN'].flatMap((name) => setIn(ctx, name) ?? []),
-      runsDir: resolve(ctx.cwd, flags.text('runs-dir') ?? setIn(ctx, 'RUNS_DIR') ?? 'runs'),
+      secrets: ['JARVAS_AGENT_TOKEN', 'JARVAS_ENROL_TOKEN'].flatMap((name) => setting(ctx, name) ?? []),
+      runsDir: resolve(ctx.cwd, flags.text('runs-dir') ?? setting(ctx, 'RUNS_DIR') ?? 'runs'),
       signal: ctx.signal,
     },
     ...(skill === undefined ? {} : { skill }),
@@ -65,7 +66,7 @@ export function askedFor(ctx: CliContext, { flags, rest }: CommandInput): Asked 
     rules: {
       allowListPath: at('allowlist.json'),
       trustPaths: trustPathsOf(ctx, at('trust.json')),
-      tenant: setIn(ctx, 'JARVAS_TENANT') ?? 'default',
+      tenant: setting(ctx, 'JARVAS_TENANT') ?? 'default',
       serialPath: join(dataDir(ctx), 'allowlist-serials.json'),
     },
     configPath: at('config.json'),
@@ -75,7 +76,7 @@ export function askedFor(ctx: CliContext, { flags, rest }: CommandInput): Asked 
 
 /** A list that is there counts whatever the variable says; a word that is none must not switch it off unnoticed. */
 function isVerified(ctx: CliContext, allowListPath: string | undefined): boolean {
-  const asked = setIn(ctx, 'JARVAS_VERIFY') ?? 'off';
+  const asked = setting(ctx, 'JARVAS_VERIFY') ?? 'off';
   if (asked !== 'on' && asked !== 'off')
     throw usage(`JARVAS_VERIFY is ${JSON.stringify(asked)}, not on or off`, 'JARVAS_VERIFY');
   return asked === 'on' || (allowListPath !== undefined && existsSync(allowListPath));
@@ -83,7 +84,7 @@ function isVerified(ctx: CliContext, allowListPath: string | undefined): boolean
 
 /** Paths, with commas between them: trust files or public keys. */
 export function trustPathsOf(ctx: CliContext, standard: string | undefined): string[] {
-  const asked = setIn(ctx, 'JARVAS_TRUST_KEYS');
+  const asked = setting(ctx, 'JARVAS_TRUST_KEYS');
   if (asked === undefined) return standard !== undefined && existsSync(standard) ? [standard] : [];
   const paths = asked.split(',').map((path) => path.trim());
   return paths.filter((path) => path !== '').map((path) => resolve(ctx.cwd, path));
@@ -134,12 +135,7 @@ function wholeFrom1(flags: Flags, name: string, limit: number): number | undefin
 }
 
 export function dataDir(ctx: CliContext): string {
-  return resolve(ctx.cwd, setIn(ctx, 'DATA_DIR') ?? 'data');
-}
-
-/** An empty variable is none. */
-export function setIn({ env }: CliContext, name: string): string | undefined {
-  return env[name] === '' ? undefined : env[name];
+  return resolve(ctx.cwd, setting(ctx, 'DATA_DIR') ?? 'data');
 }
 
 function refuse(flag: string, value: string, problem: string | undefined): void {

@@ -8,7 +8,8 @@ import type { AuthSettings } from '../../policy/auth/settings.ts';
 import type { AtomicExecutor } from '../../doors/arp/atomic/executor.ts';
 import type { HealthCheck } from '../../doors/arp/wire/common.ts';
 import type { RouteGroup } from '../../doors/http.ts';
-import { addressOf, positiveOrOff, setting, type OpenService, type World } from './settings.ts';
+import { positiveOrOff, setting } from '../environment.ts';
+import { addressOf, type OpenService, type World } from './settings.ts';
 import type { CliContext, Flags } from '../command.ts';
 
 export interface AtomicStart {
@@ -101,7 +102,7 @@ async function publish(
 ): Promise<void> {
   const { registryClient } = await import('../../doors/arp/clients/registry-client.ts');
   const { publishTypes } = await import('../../doors/arp/atomic/publish.ts');
-  const address = await addressOf(ctx, 'NODE_REGISTRY', jwt);
+  const address = await addressOf(ctx, 'node-registry', jwt);
   if (address === undefined) {
     throw new ReeveError(
       'E_INVALID_INPUT_SCHEMA',

@@ -5,24 +5,12 @@ import { baseUrlOf, type ServiceAddress } from '../../doors/arp/clients/http-cli
 import type { ServiceKey } from '../../doors/arp/services.ts';
 import { ArpError } from '../../doors/arp/wire/errors.ts';
 import { ReeveError, type ErrorCode } from '../../model/errors.ts';
-import { audienceOf, setting, tokenSource, type Callee } from './settings.ts';
+import { setting } from '../environment.ts';
+import { audienceOf, tokenSource, urlOf, type NamedUrl } from './settings.ts';
 import type { CliContext, Flags } from '../command.ts';
 import { requireToken, tokenIn } from '../serve/settings.ts';
 import { serviceToken } from './service-token.ts';
 
-/** The first that is set says where a service is. */
-export const URL_VARIABLES: Readonly<Record<ServiceKey, readonly string[]>> = {
-  'run-gateway': ['JARVIS_RUN_GATEWAY_URL', 'ARP_JARVIS_GATEWAY_URL'],
-  'run-coordinator': ['JARVIS_RUN_COORDINATOR_URL', 'ARP_RUN_COORDINATOR_URL', 'ARP_JARVIS_COORDINATOR_URL'],
-  'composite-executor': ['JARVIS_COMPOSITE_EXECUTOR_URL', 'ARP_COMPOSITE_EXECUTOR_URL'],
-  'atomic-executor': ['JARVIS_ATOMIC_EXECUTOR_URL', 'ARP_ATOMIC_EXECUTOR_URL'],
-  'node-registry': ['JARVIS_NODE_REGISTRY_URL', 'ARP_NODE_REGISTRY_URL'],
-  selection: ['JARVIS_SELECTION_URL', 'ARP_SELECTION_URL'],
-  pdp: ['JARVIS_PDP_URL', 'ARP_PDP_URL'],
-  'run-store': ['JARVIS_RUN_STORE_URL'],
-  'event-stream': ['JARVIS_EVENT_STREAM_URL'],
-  'artifact-store': ['JARVIS_ARTIFACT_STORE_URL'],
-};
 const DEFAULTS = { runs: 'http://127.0.0.1:8080', registry: 'http://127.0.0.1:8084' } as const;
 
 export interface Place extends Omit<ServiceAddress, 'name'> {
@@ -36,15 +24,15 @@ export interface Place extends Omit<ServiceAddress, 'name'> {
 
 /** Where runs are started: a gateway, or the coordinator itself. @throws ReeveError E_INVALID_INPUT_SCHEMA */
 export async function runsPlace(ctx: CliContext, flags: Flags): Promise<Place> {
-  const gateway = named(ctx, 'run-gateway');
-  const found = given(flags, '--url') ?? gateway ?? named(ctx, 'run-coordinator');
-  const callee = found !== undefined && !found.isGiven && gateway === undefined;
+  const isNamed = flags.text('url') === undefined;
+  const gateway = isNamed ? urlOf(ctx, 'run-gateway') : undefined;
+  const coordinator = isNamed && gateway === undefined ? urlOf(ctx, 'run-coordinator') : undefined;
   return {
-    ...(found ?? { baseUrl: DEFAULTS.runs, isGiven: false }),
+    ...placeOf(flags, () => gateway ?? coordinator, DEFAULTS.runs),
     what: 'the run service',
     advice:
       'start one (reeve serve run-coordinator), or say where it is with --url or JARVIS_RUN_GATEWAY_URL',
-    ...(await tokens(ctx, flags, callee ? 'RUN_COORDINATOR' : 'RUN_GATEWAY')),
+    ...(await tokens(ctx, flags, coordinator === undefined ? 'run-gateway' : 'run-coordinator')),
   };
 }
 
@@ -57,9 +45,9 @@ export async function coordinatorBeside(
   const beside = place.baseUrl.endsWith('/run-gateway')
     ? place.baseUrl.replace(/gateway$/, 'coordinator')
     : undefined;
-  const baseUrl = beside ?? (place.isGiven ? undefined : named(ctx, 'run-coordinator')?.baseUrl);
+  const baseUrl = beside ?? (place.isGiven ? undefined : urlOf(ctx, 'run-coordinator')?.baseUrl);
   if (baseUrl === undefined || baseUrl === place.baseUrl) return undefined;
-  return { ...place, baseUrl, ...(await tokens(ctx, flags, 'RUN_COORDINATOR')) };
+  return { ...place, baseUrl, ...(await tokens(ctx, flags, 'run-coordinator')) };
 }
 
 /**
@@ -71,8 +59,7 @@ export async function askRegistry<Result>(
   flags: Flags,
   ask: (place: Place) => Promise<Result>,
 ): Promise<Result> {
-  const found = given(flags, '--url') ??
-    named(ctx, 'node-registry') ?? { baseUrl: DEFAULTS.registry, isGiven: false };
+  const found = placeOf(flags, () => urlOf(ctx, 'node-registry'), DEFAULTS.registry);
   const place = await registryAt(ctx, flags, found);
   return asking(place, async () => {
     try {
@@ -90,43 +77,43 @@ export async function askRegistry<Result>(
  */
 export async function registriesFor(ctx: CliContext, flags: Flags, place: Place): Promise<readonly Place[]> {
   const base = place.baseUrl.replace(/\/run-(gateway|coordinator)$/, '');
-  const beside = { baseUrl: `${base}/node-registry`, isGiven: false };
-  const other = named(ctx, 'node-registry');
+  const beside = { baseUrl: `${base}/node-registry` };
+  const other = urlOf(ctx, 'node-registry');
   const found = place.isGiven ? [beside, ...(other === undefined ? [] : [other])] : [other ?? beside];
-  return Promise.all(found.map((each) => registryAt(ctx, flags, each)));
+  return Promise.all(found.map(({ baseUrl }) => registryAt(ctx, flags, { baseUrl, isGiven: false })));
 }
 
 async function registryAt(
   ctx: CliContext,
   flags: Flags,
-  found: { readonly baseUrl: string; readonly isGiven: boolean },
+  found: Pick<Place, 'baseUrl' | 'isGiven'>,
 ): Promise<Place> {
   return {
     ...found,
     what: 'the node registry',
     advice:
       'start one (reeve serve node-registry), or say where it is with --url or JARVIS_NODE_REGISTRY_URL',
-    ...(await tokens(ctx, flags, 'NODE_REGISTRY')),
+    ...(await tokens(ctx, flags, 'node-registry')),
   };
 }
 
-function given(flags: Flags, flag: '--url'): { baseUrl: string; isGiven: boolean } | undefined {
-  const text = flags.text('url');
-  return text === undefined ? undefined : { baseUrl: baseUrlOf(text, flag), isGiven: true };
-}
-
-/** What the environment says; undefined: nothing. @throws ReeveError E_INVALID_INPUT_SCHEMA */
-export function named(
-  ctx: CliContext,
-  service: ServiceKey,
-): { baseUrl: string; isGiven: boolean } | undefined {
-  const variable = URL_VARIABLES[service].find((name) => setting(ctx, name) !== undefined);
-  if (variable === undefined) return undefined;
-  return { baseUrl: baseUrlOf(setting(ctx, variable) ?? '', variable), isGiven: false };
+/** What `--url` says, else the environment, else where it is by default. @throws ReeveError E_INVALID_INPUT_SCHEMA */
+function placeOf(
+  flags: Flags,
+  named: () => NamedUrl | undefined,
+  standard: string,
+): Pick<Place, 'baseUrl' | 'isGiven'> {
+  const url = flags.text('url');
+  if (url !== undefined) return { baseUrl: baseUrlOf(url, '--url'), isGiven: true };
+  return { baseUrl: named()?.baseUrl ?? standard, isGiven: false };
 }
 
 /** `--token-file`, else what services ask each other with: `REEVE_ARP_TOKEN_FILE`, or client credentials of `ARP_AUTH_…`. */
-async function tokens(ctx: CliContext, flags: Flags, callee: Callee): Promise<Pick<ServiceAddress, 'token'>> {
+async function tokens(
+  ctx: CliContext,
+  flags: Flags,
+  service: ServiceKey,
+): Promise<Pick<ServiceAddress, 'token'>> {
   const file = flags.text('token-file');
   if (file !== undefined) {
     const token = requireToken(await tokenIn(resolve(ctx.cwd, file), '--token-file'), '--token-file');
@@ -137,7 +124,7 @@ async function tokens(ctx: CliContext, flags: Flags, callee: Callee): Promise<Pi
     return serviceToken(ctx, undefined);
   const { callerSettings } = await import('../../policy/auth/settings.ts');
   const source = await tokenSource(ctx, callerSettings(ctx.env));
-  const audience = flags.text('audience') ?? audienceOf(ctx, callee);
+  const audience = flags.text('audience') ?? audienceOf(ctx, service);
   return serviceToken(ctx, () => source.own({ audience }));
 }
 

@@ -1,23 +1,22 @@
 /** Opens the Run Coordinator and the Run Gateway by what the environment says (contract arp §5). */
 import { healthOf } from '../../doors/arp/clients/health-client.ts';
-import { baseUrlOf } from '../../doors/arp/clients/http-client.ts';
 import type { Coordinator } from '../../doors/arp/coordinator/coordinator.ts';
 import type { Target } from '../../doors/arp/coordinator/dispatch/admission.ts';
 import type { PolicyOptions } from '../../doors/arp/coordinator/policy.ts';
 import type { CoordinatorAddress } from '../../doors/arp/gateway/relay.ts';
 import type { AtomicExecution, CompositeExecution } from '../../doors/arp/ports.ts';
 import type { NodeTypes } from '../../doors/arp/registry/node-types.ts';
-import { checked } from '../../doors/arp/services.ts';
+import { checked, type ServiceKey } from '../../doors/arp/services.ts';
 import type { HealthCheck } from '../../doors/arp/wire/common.ts';
 import { ReeveError } from '../../model/errors.ts';
 import { escapeControls } from '../../model/visible-text.ts';
 import type { AuthSettings } from '../../policy/auth/settings.ts';
+import { setting } from '../environment.ts';
 import {
   addressOf,
   audienceOf,
-  setting,
   tokenSource,
-  type Callee,
+  urlIn,
   type Inbound,
   type OpenService,
   type World,
@@ -36,13 +35,13 @@ export async function openCoordinator(
   const { allowsByVariables } = await import('../../doors/arp/coordinator/policy.ts');
   const { pdpClient } = await import('../../doors/arp/clients/pdp-client.ts');
   const { registryClient } = await import('../../doors/arp/clients/registry-client.ts');
-  const registry = await addressOf(ctx, 'NODE_REGISTRY', jwt);
-  const pdp = await addressOf(ctx, 'PDP', jwt);
-  const atomic = await addressOf(ctx, 'ATOMIC_EXECUTOR', jwt);
-  const composite = await addressOf(ctx, 'COMPOSITE_EXECUTOR', jwt);
+  const registry = await addressOf(ctx, 'node-registry', jwt);
+  const pdp = await addressOf(ctx, 'pdp', jwt);
+  const atomic = await addressOf(ctx, 'atomic-executor', jwt);
+  const composite = await addressOf(ctx, 'composite-executor', jwt);
   const publicUrl = publicUrlOf(ctx);
-  const target = (callee: Callee, { baseUrl: endpoint }: { readonly baseUrl: string }): Target =>
-    jwt === undefined ? { endpoint } : { endpoint, audience: audienceOf(ctx, callee) };
+  const target = (service: ServiceKey, { baseUrl: endpoint }: { readonly baseUrl: string }): Target =>
+    jwt === undefined ? { endpoint } : { endpoint, audience: audienceOf(ctx, service) };
   const { service } = await assembleCoordinator(ctx, {
     world,
     authenticate,
@@ -53,10 +52,10 @@ export async function openCoordinator(
     ...(registry === undefined ? {} : { nodeTypes: registryClient(registry) }),
     ...(atomic === undefined
       ? {}
-      : { atomic: { ...target('ATOMIC_EXECUTOR', atomic), execution: atomicClient(atomic) } }),
+      : { atomic: { ...target('atomic-executor', atomic), execution: atomicClient(atomic) } }),
     ...(composite === undefined
       ? {}
-      : { composite: { ...target('COMPOSITE_EXECUTOR', composite), execution: compositeClient(composite) } }),
+      : { composite: { ...target('composite-executor', composite), execution: compositeClient(composite) } }),
     ...(publicUrl === undefined ? {} : { publicUrl }),
     ...(await mirroredBy(ctx, jwt)),
     checks: () =>
@@ -75,8 +74,8 @@ export async function mirroredBy(
   ctx: CliContext,
   jwt: AuthSettings | undefined,
 ): Promise<Pick<CoordinatorParts, 'mirrored'>> {
-  const runStore = await addressOf(ctx, 'RUN_STORE', jwt);
-  const eventStream = await addressOf(ctx, 'EVENT_STREAM', jwt);
+  const runStore = await addressOf(ctx, 'run-store', jwt);
+  const eventStream = await addressOf(ctx, 'event-stream', jwt);
   return runStore === undefined && eventStream === undefined ? {} : { mirrored: { runStore, eventStream } };
 }
 
@@ -178,10 +177,7 @@ export async function assembleCoordinator(
 
 /** Where composite executors call back (contract arp §4.7). @throws ReeveError E_INVALID_INPUT_SCHEMA */
 function publicUrlOf(ctx: CliContext): string | undefined {
-  const variable = ['JARVIS_RUN_COORDINATOR_PUBLIC_URL', 'JARVIS_RUN_COORDINATOR_URL'].find(
-    (name) => setting(ctx, name) !== undefined,
-  );
-  return variable === undefined ? undefined : baseUrlOf(setting(ctx, variable) ?? '', variable);
+  return urlIn(ctx, ['JARVIS_RUN_COORDINATOR_PUBLIC_URL', 'JARVIS_RUN_COORDINATOR_URL'])?.baseUrl;
 }
 
 export async function openGateway(
@@ -190,7 +186,7 @@ export async function openGateway(
   { jwt }: Pick<Inbound, 'jwt'>,
 ): Promise<OpenService> {
   const { gatewayService } = await import('../../doors/arp/gateway/routes.ts');
-  const address = await addressOf(ctx, 'RUN_COORDINATOR', undefined);
+  const address = await addressOf(ctx, 'run-coordinator', undefined);
   if (address === undefined)
     ctx.stderr.write('warning: JARVIS_RUN_COORDINATOR_URL is not set; every run request is answered 503\n');
   const coordinator: CoordinatorAddress | undefined =
@@ -214,7 +210,7 @@ async function authorization(
       return given === undefined ? undefined : String(given);
     };
   const source = await tokenSource(ctx, jwt);
-  const audience = audienceOf(ctx, 'RUN_COORDINATOR');
+  const audience = audienceOf(ctx, 'run-coordinator');
   return async ({ principal }) => {
     const subjectToken = principal?.token;
     const token =

@@ -1,8 +1,8 @@
 /** One token for all services of a stack, where no issuer is: the callee knows it as its `--auth-token-file`. */
 import { resolve } from 'node:path';
 import { ReeveError } from '../../model/errors.ts';
-import { textOf } from '../../policy/auth/variables.ts';
 import type { CliContext } from '../command.ts';
+import { setting } from '../environment.ts';
 import { requireToken, tokenIn } from '../serve/settings.ts';
 
 const VARIABLE = 'REEVE_ARP_TOKEN_FILE';
@@ -15,7 +15,7 @@ type Token = () => Promise<string | undefined>;
  * @throws ReeveError E_INVALID_INPUT_SCHEMA: no such file, no token in it, or an issuer as well
  */
 export async function serviceToken(ctx: CliContext, issued: Token | undefined): Promise<{ token?: Token }> {
-  const file = textOf(ctx.env, VARIABLE);
+  const file = setting(ctx, VARIABLE);
   if (file === undefined) return issued === undefined ? {} : { token: issued };
   if (issued !== undefined) {
     throw new ReeveError(

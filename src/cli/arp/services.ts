@@ -6,15 +6,8 @@ import type { Llm } from '../../doors/arp/llm/llm.ts';
 import type { SelectionOptions } from '../../doors/arp/selection/selection.ts';
 import type { NodeTypes } from '../../doors/arp/registry/node-types.ts';
 import type { ServiceKey } from '../../doors/arp/services.ts';
-import {
-  addressOf,
-  isOn,
-  positive,
-  setting,
-  type Inbound,
-  type OpenService,
-  type World,
-} from './settings.ts';
+import { isOn, positive, setting } from '../environment.ts';
+import { addressOf, type Inbound, type OpenService, type World } from './settings.ts';
 import { sqliteFileOf } from '../../store/sqlite/service-database.ts';
 import type { CliContext, Flags } from '../command.ts';
 
@@ -104,7 +97,7 @@ export async function configuredLlm(ctx: CliContext): Promise<Llm | undefined> {
 
 /** The registry over HTTP, asked with a token of our own (H30); undefined: none is configured. */
 async function configuredRegistry(ctx: CliContext, jwt: Inbound['jwt']): Promise<NodeTypes | undefined> {
-  const address = await addressOf(ctx, 'NODE_REGISTRY', jwt);
+  const address = await addressOf(ctx, 'node-registry', jwt);
   if (address === undefined) return undefined;
   const { registryClient } = await import('../../doors/arp/clients/registry-client.ts');
   return registryClient(address);

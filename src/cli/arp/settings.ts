@@ -1,10 +1,11 @@
 /** What services of ARP read of the environment (contract arp §5). */
 import type { Authenticate, RouteGroup } from '../../doors/http.ts';
 import { baseUrlOf, type ServiceAddress } from '../../doors/arp/clients/http-client.ts';
-import { ReeveError } from '../../model/errors.ts';
+import type { ServiceKey } from '../../doors/arp/services.ts';
 import type { AuthSettings, CallerSettings } from '../../policy/auth/settings.ts';
 import type { TokenSource } from '../../policy/auth/token-source.ts';
 import type { CliContext } from '../command.ts';
+import { setting } from '../environment.ts';
 import { serviceToken } from './service-token.ts';
 
 export interface OpenService {
@@ -28,25 +29,52 @@ export interface Inbound {
   readonly authenticate: Authenticate | undefined;
 }
 
-/** Undefined: not set, or blank. */
-export function setting(ctx: Pick<CliContext, 'env'>, name: string): string | undefined {
-  const text = ctx.env[name]?.trim();
-  return text === '' ? undefined : text;
+/** The variables that say where a service is: the first that is set counts (contract arp §5). */
+export const URL_VARIABLES: Readonly<Record<ServiceKey, readonly [string, ...string[]]>> = {
+  'run-gateway': ['JARVIS_RUN_GATEWAY_URL', 'ARP_JARVIS_GATEWAY_URL'],
+  'run-coordinator': ['JARVIS_RUN_COORDINATOR_URL', 'ARP_RUN_COORDINATOR_URL', 'ARP_JARVIS_COORDINATOR_URL'],
+  'composite-executor': ['JARVIS_COMPOSITE_EXECUTOR_URL', 'ARP_COMPOSITE_EXECUTOR_URL'],
+  'atomic-executor': ['JARVIS_ATOMIC_EXECUTOR_URL', 'ARP_ATOMIC_EXECUTOR_URL'],
+  'node-registry': ['JARVIS_NODE_REGISTRY_URL', 'ARP_NODE_REGISTRY_URL'],
+  selection: ['JARVIS_SELECTION_URL', 'ARP_SELECTION_URL'],
+  pdp: ['JARVIS_PDP_URL', 'ARP_PDP_URL'],
+  'run-store': ['JARVIS_RUN_STORE_URL'],
+  'event-stream': ['JARVIS_EVENT_STREAM_URL'],
+  'artifact-store': ['JARVIS_ARTIFACT_STORE_URL'],
+};
+
+/** The audience of a token for a service, if nothing else is said. */
+const AUDIENCES: Readonly<Record<ServiceKey, string>> = {
+  'run-gateway': 'arp-run-gateway',
+  'run-coordinator': 'arp-run-coordinator',
+  'composite-executor': 'arp-jarvis-compositeexecutor',
+  'atomic-executor': 'arp-jarvis-atomicexecutor',
+  'node-registry': 'arp-jarvis-noderegistry',
+  selection: 'arp-jarvis-selection',
+  pdp: 'arp-jarvis-pdp',
+  'run-store': 'arp-jarvis-runstore',
+  'event-stream': 'arp-jarvis-eventstream',
+  'artifact-store': 'arp-jarvis-artifactstore',
+};
+
+export interface NamedUrl {
+  readonly baseUrl: string;
+  readonly variable: string;
 }
 
-/** Services that others ask, and the audience of a token for each, if nothing else is said. */
-const AUDIENCES = {
-  ATOMIC_EXECUTOR: 'arp-jarvis-atomicexecutor',
-  COMPOSITE_EXECUTOR: 'arp-jarvis-compositeexecutor',
-  EVENT_STREAM: 'arp-jarvis-eventstream',
-  NODE_REGISTRY: 'arp-jarvis-noderegistry',
-  PDP: 'arp-jarvis-pdp',
-  RUN_COORDINATOR: 'arp-run-coordinator',
-  RUN_STORE: 'arp-jarvis-runstore',
-  RUN_GATEWAY: 'arp-run-gateway',
-  SELECTION: 'arp-jarvis-selection',
-} as const;
-export type Callee = keyof typeof AUDIENCES;
+/** Where the environment says that a service is; undefined: nowhere. @throws ReeveError E_INVALID_INPUT_SCHEMA */
+export function urlOf(ctx: Pick<CliContext, 'env'>, service: ServiceKey): NamedUrl | undefined {
+  return urlIn(ctx, URL_VARIABLES[service]);
+}
+
+/** The same of other variables. @throws ReeveError E_INVALID_INPUT_SCHEMA */
+export function urlIn(ctx: Pick<CliContext, 'env'>, variables: readonly string[]): NamedUrl | undefined {
+  for (const variable of variables) {
+    const text = setting(ctx, variable);
+    if (text !== undefined) return { baseUrl: baseUrlOf(text, variable), variable };
+  }
+  return undefined;
+}
 
 /**
  * Where a service is, and how it is asked for a token; undefined: it is not configured.
@@ -54,30 +82,28 @@ export type Callee = keyof typeof AUDIENCES;
  */
 export async function addressOf(
   ctx: CliContext,
-  callee: Callee,
+  service: ServiceKey,
   auth: AuthSettings | undefined,
 ): Promise<Omit<ServiceAddress, 'name'> | undefined> {
-  const variable = [`JARVIS_${callee}_URL`, `ARP_${callee}_URL`].find(
-    (name) => setting(ctx, name) !== undefined,
-  );
-  if (variable === undefined) return undefined;
-  const baseUrl = baseUrlOf(setting(ctx, variable) ?? '', variable);
-  const issued = auth === undefined ? undefined : await tokensFor(ctx, auth, callee);
-  return { baseUrl, ...(await serviceToken(ctx, issued)) };
+  const found = urlOf(ctx, service);
+  if (found === undefined) return undefined;
+  const issued = auth === undefined ? undefined : await tokensFor(ctx, auth, service);
+  return { baseUrl: found.baseUrl, ...(await serviceToken(ctx, issued)) };
 }
 
-export function audienceOf(ctx: CliContext, callee: Callee): string {
-  return setting(ctx, `JARVIS_${callee}_AUDIENCE`) ?? AUDIENCES[callee];
+export function audienceOf(ctx: CliContext, service: ServiceKey): string {
+  const [variable] = URL_VARIABLES[service];
+  return setting(ctx, variable.replace(/_URL$/, '_AUDIENCE')) ?? AUDIENCES[service];
 }
 
 /** As whom we ask a service (contract arp §5.2). @throws ReeveError E_INVALID_INPUT_SCHEMA: there are no credentials. */
 async function tokensFor(
   ctx: CliContext,
   auth: AuthSettings,
-  callee: Callee,
+  service: ServiceKey,
 ): Promise<() => Promise<string | undefined>> {
   const source = await tokenSource(ctx, auth);
-  const audience = audienceOf(ctx, callee);
+  const audience = audienceOf(ctx, service);
   return () => source.own({ audience });
 }
 
@@ -85,39 +111,4 @@ export async function tokenSource(ctx: CliContext, auth: CallerSettings): Promis
   const { clientSettings } = await import('../../policy/auth/client-settings.ts');
   const { TokenSource } = await import('../../policy/auth/token-source.ts');
   return new TokenSource(clientSettings(ctx.env, auth, true), () => Date.now());
-}
-
-export function isOn(ctx: CliContext, name: string): boolean {
-  return ['1', 'true', 'yes', 'on'].includes(setting(ctx, name)?.toLowerCase() ?? '');
-}
-
-/** @throws ReeveError E_INVALID_INPUT_SCHEMA */
-export function positive(
-  ctx: CliContext,
-  variable: string,
-  kind: 'any' | 'whole' = 'any',
-): number | undefined {
-  const text = setting(ctx, variable);
-  if (text === undefined) return undefined;
-  const form = kind === 'whole' ? /^\d{1,9}$/ : /^\d{1,12}(\.\d{1,6})?$/;
-  const value = form.test(text) ? Number(text) : 0;
-  if (value > 0) return value;
-  throw new ReeveError(
-    'E_INVALID_INPUT_SCHEMA',
-    `${variable} must be a ${kind === 'whole' ? 'whole ' : ''}number above 0, not ${JSON.stringify(text)}`,
-    {
-      variable,
-      value: text.slice(0, 100),
-    },
-  );
-}
-
-/** The same, where what cannot be read is as good as unset; it is told. */
-export function positiveOrOff(ctx: CliContext, name: string, isWhole: boolean): number | undefined {
-  const text = setting(ctx, name);
-  if (text === undefined) return undefined;
-  const value = Number(text);
-  if (Number.isFinite(value) && value > 0 && (!isWhole || Number.isSafeInteger(value))) return value;
-  ctx.stderr.write(`${name} is ${JSON.stringify(text.slice(0, 100))}: no limit\n`);
-  return undefined;
 }

@@ -6,7 +6,8 @@ import { ArpError } from '../../doors/arp/wire/errors.ts';
 import { fieldErrors } from '../../doors/arp/wire/validate.ts';
 import { formatTime } from '../../doors/jobs/time.ts';
 import { ReeveError } from '../../model/errors.ts';
-import { named, shownUrl, URL_VARIABLES } from './client.ts';
+import { shownUrl } from './client.ts';
+import { URL_VARIABLES, urlOf } from './settings.ts';
 import type { CliContext } from '../command.ts';
 
 export interface StackCheck {
@@ -59,13 +60,11 @@ export async function stackReport(ctx: CliContext, url: string | undefined): Pro
 }
 
 function inEnvironment(ctx: CliContext): readonly Asked[] {
-  const found = KEYS.flatMap((name): Asked[] => {
-    const place = named(ctx, name);
-    if (place === undefined) return [];
-    const from = URL_VARIABLES[name].find((variable) => (ctx.env[variable]?.trim() ?? '') !== '') ?? '';
-    return [{ name, url: place.baseUrl, from }];
+  const all = KEYS.flatMap((name): Asked[] => {
+    const found = urlOf(ctx, name);
+    return found === undefined ? [] : [{ name, url: found.baseUrl, from: found.variable }];
   });
-  if (found.length > 0) return found;
+  if (all.length > 0) return all;
   throw new ReeveError(
     'E_INVALID_INPUT_SCHEMA',
     `no service is named: set ${URL_VARIABLES['run-gateway'][0]} and the like, or give the --url of a stack`,

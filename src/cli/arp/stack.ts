@@ -25,7 +25,8 @@ import { assembleAtomic } from './atomic.ts';
 import { strategyOf } from './composite.ts';
 import { assembleCoordinator, mirroredBy } from './coordinator.ts';
 import { configuredLlm, selectionDefaults } from './services.ts';
-import { setting, type Inbound } from './settings.ts';
+import { setting } from '../environment.ts';
+import { type Inbound } from './settings.ts';
 import type { CliContext, Flags } from '../command.ts';
 
 /** Where composites call back: here that is no address, and nobody connects to it. */

@@ -22,6 +22,21 @@ export const controlPlaneFlags: Readonly<Record<string, FlagSpec>> = {
   },
 };
 
+/** Of whatever asks it. */
+export const controlFlags: Readonly<Record<string, FlagSpec>> = {
+  url: {
+    kind: 'text',
+    value: 'url',
+    help: 'Control plane (default CONTROL_URL, http://localhost:5000)',
+  },
+  'token-file': {
+    kind: 'text',
+    value: 'file',
+    help: 'File with an operator token (default JARVAS_OPERATOR_TOKEN_FILE, JARVAS_OPERATOR_TOKEN)',
+  },
+  ca: { kind: 'text', value: 'file', help: 'Certificates to trust instead of those of the machine, PEM' },
+};
+
 export const CONTROL_PLANE_COMMANDS: readonly CommandSpec[] = [
   {
     path: ['serve', 'control-plane'],

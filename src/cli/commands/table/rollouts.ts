@@ -1,5 +1,5 @@
 /** Rollouts of skills over polling agents (contract agents §7). */
-import { controlFlags } from '../../agents/control-client.ts';
+import { controlFlags } from './control-plane.ts';
 import type { ArgumentSpec, CommandHandler, CommandSpec, FlagSpec } from '../../command.ts';
 
 const rollout: ArgumentSpec = { name: 'rollout', required: true, help: 'Rollout id' };

@@ -1,6 +1,6 @@
 /** Packages of skills: made, checked, signed for, handed to a control plane (contract agents §4, §5, §7). */
 import type { CommandSpec, FlagSpec } from '../../command.ts';
-import { controlFlags } from '../../agents/control-client.ts';
+import { controlFlags } from './control-plane.ts';
 import { key } from './shared.ts';
 
 const SKILL_HELP =
