@@ -2,7 +2,7 @@
 import { TokenFailure } from '../../../policy/auth/token-source.ts';
 import { ERROR_ENVELOPE, type ErrorEnvelope } from '../wire/common.ts';
 import { ArpError } from '../wire/errors.ts';
-import { fieldErrors } from '../wire/validate.ts';
+import { answerAs } from '../wire/validate.ts';
 import type { Answered } from '../../exchange.ts';
 
 interface Named {
@@ -46,8 +46,8 @@ export async function tokenFor(service: {
 
 /** The failure that an answer with another status than 2xx tells. */
 export async function failureIn(service: Named, { status, text }: Answered): Promise<ArpError> {
-  const value = parsed(text);
-  if ((await fieldErrors(ERROR_ENVELOPE, value)).length > 0) {
+  const { value, wrong } = await answerAs(ERROR_ENVELOPE, parsed(text));
+  if (wrong !== undefined) {
     if (service.isStore === true) return storeSaid(service, status, value);
     return new Unavailable(service, `it answered ${status}`, status >= 500, status);
   }

@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ReeveError } from '../../../model/errors.ts';
 import { outgoingCall } from '../../../telemetry/request-context.ts';
 import { ArpError } from '../wire/errors.ts';
-import { fieldErrors } from '../wire/validate.ts';
+import { answerAs } from '../wire/validate.ts';
 import { exchange, type Answered } from '../../exchange.ts';
 import { failureIn, parsed, reasonOf, tokenFor, unavailable } from './failures.ts';
 
@@ -139,14 +139,10 @@ async function once(
   }
   const { status, text } = answer;
   if (status === 204) return undefined;
-  const isGood = status >= 200 && status < 300;
-  const value = isGood && form === 'ndjson' ? parsedLines(text) : parsed(text);
-  if (isGood) {
-    const [wrong] = await fieldErrors(schema, value, []);
-    if (wrong === undefined) return value;
-    throw unavailable(service, `its answer is wrong: ${wrong.loc.join('.')} ${wrong.msg}`, false);
-  }
-  throw await failureIn(service, answer);
+  if (status < 200 || status > 299) throw await failureIn(service, answer);
+  const { value, wrong } = await answerAs(schema, form === 'ndjson' ? parsedLines(text) : parsed(text));
+  if (wrong === undefined) return value;
+  throw unavailable(service, `its answer is wrong: ${wrong.loc.join('.')} ${wrong.msg}`, false);
 }
 
 /** Lines of JSON; some send them as one JSON text (D4). @returns undefined when a line cannot be read. */

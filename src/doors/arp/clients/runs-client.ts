@@ -1,9 +1,11 @@
 /** Runs, as whoever starts them asks a gateway or a coordinator over HTTP. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { RUN_EVENT } from '../wire/core.ts';
 import { cursorText } from '../wire/cursor.ts';
 import { ArpError } from '../wire/errors.ts';
 import type { RunStartRequest } from '../wire/requests.ts';
 import { INTERNAL_RUN, type InternalRun } from '../wire/runs.ts';
+import { withoutNulls } from '../wire/validate.ts';
 import { parsed, unavailable } from './failures.ts';
 import { get, post, type ServiceAddress } from './http-client.ts';
 import { linesOf } from './line-client.ts';
@@ -103,7 +105,7 @@ function pathOf(run: string, after: number, follow: boolean): string {
 }
 
 function eventIn(service: ServiceAddress, line: string): StreamedEvent {
-  const event = parsed(line) as Partial<StreamedEvent> | null | undefined;
+  const event = withoutNulls(RUN_EVENT, parsed(line)) as Partial<StreamedEvent> | null | undefined;
   if (Number.isSafeInteger(event?.seq) && typeof event?.type === 'string') return event as StreamedEvent;
   throw unavailable(service, 'its answer is wrong: a line is no event', false);
 }

@@ -58,6 +58,39 @@ export async function requireFit(schema: object, value: unknown, status = 400): 
   if (errors.length > 0) throw validationFailed(errors, status);
 }
 
+/**
+ * What a service answered, which may be another's: those write null for whatever is unset (D3), and that counts as absent.
+ * What fits as it is costs nothing more.
+ */
+export async function answerAs(
+  schema: object,
+  value: unknown,
+): Promise<{ readonly value: unknown; readonly wrong: FieldError | undefined }> {
+  if ((await fieldErrors(schema, value, [])).length === 0) return { value, wrong: undefined };
+  const whole = withoutNulls(schema, value);
+  const [wrong] = await fieldErrors(schema, whole, []);
+  return { value: whole, wrong };
+}
+
+interface Described {
+  readonly properties?: Readonly<Record<string, object>>;
+  readonly required?: readonly string[];
+  readonly items?: object;
+}
+
+/** Without optional fields that are null, as deep as the schema names fields. What may hold anything stays as it is. */
+export function withoutNulls(schema: object, value: unknown): unknown {
+  const { properties, required = [], items }: Described = schema;
+  if (Array.isArray(value)) return items === undefined ? value : value.map((item) => withoutNulls(items, item));
+  if (properties === undefined || typeof value !== 'object' || value === null) return value;
+  const fields = Object.entries(value).flatMap(([name, field]): [string, unknown][] => {
+    const known = Object.hasOwn(properties, name) ? properties[name] : undefined;
+    if (known === undefined) return [[name, field]];
+    return field === null && !required.includes(name) ? [] : [[name, withoutNulls(known, field)]];
+  });
+  return Object.fromEntries(fields);
+}
+
 function fieldError({ keyword, instancePath, params, message = '' }: ErrorObject, at: readonly string[]) {
   const loc = [...at, ...locationOf(instancePath)];
   switch (keyword) {
