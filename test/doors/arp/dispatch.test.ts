@@ -168,6 +168,47 @@ describe('atomic NodeRuns', () => {
   });
 });
 
+describe('an executor that is gone before it answered', () => {
+  /** @returns the NodeRun in its end, and the attempts that reached the executor, which hangs up on the first. */
+  async function hungUp(stack: Stack, sideEffect: string) {
+    const attempts: number[] = [];
+    const server = createServer(async (request, response) => {
+      const body = JSON.parse(Buffer.concat(await request.toArray()).toString());
+      attempts.push(body.extensions['reeve.attempt'] ?? 1);
+      if (attempts.length === 1) return void request.socket.destroy();
+      response.setHeader('content-type', 'application/json');
+      response.end(JSON.stringify({ node_run_id: body.node_run_id, state: 'succeeded' }));
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    stack.opened({ close: () => void server.close() });
+    const { port } = server.address() as AddressInfo;
+    const { registry } = stack.registry();
+    const ref = { node_type_id: 'files.change', version: '1' };
+    const extensions = { 'jarvis.side_effect': sideEffect };
+    await registry.publish({ ...ref, kind: 'atomic', extensions });
+    const atomic = atomicClient({ baseUrl: `http://127.0.0.1:${port}` });
+    const opened = await openDispatching(stack, { atomic, nodeTypes: registry });
+    const { json: run } = await opened.start({ root_node_type_ref: ref });
+    await opened.end(run.run_id);
+    return { root: await opened.nodeRun(run.root_node_run_id), attempts };
+  }
+
+  test('I5 what may have changed something is not run a second time', async ({ stack }) => {
+    const { root, attempts } = await hungUp(stack, 'write');
+    expect(attempts).toEqual([1]);
+    expect(root).toMatchObject({
+      state: 'failed',
+      extensions: { completion_error: { code: 'atomic_executor_unavailable', retryable: false } },
+    });
+  });
+
+  test('H15 what only reads is', async ({ stack }) => {
+    const { root, attempts } = await hungUp(stack, 'read');
+    expect(attempts).toEqual([1, 2]);
+    expect(root).toMatchObject({ state: 'succeeded' });
+  });
+});
+
 describe('traces', () => {
   test('one trace for each run: executors are called below the run’s, in the trace that the request names', async ({
     stack,

@@ -19,13 +19,27 @@ export class Unavailable extends ArpError {
   /** Status of an answer that could not be read; undefined: there was none. */
   readonly answered: number | undefined;
 
+  /** @param reason as `reasonOf` gives it, or what is wrong with the answer. */
   constructor({ name }: Named, reason: string, retryable: boolean, answered?: number) {
     const code = `${name}_unavailable`;
     super(502, code, `the ${name.replaceAll('_', ' ')} cannot be asked: ${reason}`, { retryable });
     this.reason = reason;
     this.answered = answered;
   }
+
+  /** Whether the service may have got the request, and done what it asks for. */
+  get mayHaveArrived(): boolean {
+    return !NEVER_CONNECTED.has(this.reason);
+  }
 }
+
+const NEVER_CONNECTED: ReadonlySet<string> = new Set([
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+]);
 
 export function unavailable(service: Named, reason: string, retryable = true): Unavailable {
   return new Unavailable(service, reason, retryable);

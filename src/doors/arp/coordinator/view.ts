@@ -24,6 +24,8 @@ export interface NodeRecord {
   readonly id: string;
   readonly parent: string | undefined;
   readonly isComposite: boolean;
+  /** Nothing is changed by running it twice. */
+  readonly isRepeatable: boolean;
   readonly input: NodeInput;
   readonly createdAtMs: number;
   /** The event that made it, and the last one that changed what is shown of it. */
@@ -179,6 +181,7 @@ function add(view: RunView, spec: NodeSpec, parent: string | undefined, { seq, a
     id: spec.id,
     parent,
     isComposite: spec.kind === 'composite',
+    isRepeatable: spec.onInterrupt === 'rerun',
     input: spec.input as unknown as NodeInput,
     createdAtMs: atMs,
     createdSeq: seq,

@@ -5,6 +5,7 @@ import type { JsonObject } from '../../../../model/json.ts';
 import { ReeveError } from '../../../../model/errors.ts';
 import { withContext, type RequestContext } from '../../../../telemetry/request-context.ts';
 import { attemptSpan, runSpan } from '../../../../telemetry/trace-context.ts';
+import { Unavailable } from '../../clients/failures.ts';
 import { ATTEMPT_EXTENSION, type AtomicExecution, type CompositeExecution } from '../../ports.ts';
 import { ArpError } from '../../wire/errors.ts';
 import type { AtomicExecuteResult, CompositeBeginResponse } from '../../wire/requests.ts';
@@ -43,7 +44,7 @@ export function atomicCall(
       result = await withContext(traceOf(view, work), () => execution.execute(request, signal));
     } catch (error) {
       if (signal.aborted) await execution.cancel(work.nodeId).catch(() => undefined);
-      return failedBy(error);
+      return record.isRepeatable ? failedBy(error) : failedBy(unrepeated(error));
     }
     const { state } = result;
     const end = endOf(result);
@@ -146,6 +147,13 @@ function unsaid(state: string): RuntimeError {
         code: 'invalid_executor_result',
         message: `the executor answered with the state ${state}, which is no end`,
       };
+}
+
+/** Of work that may have been begun, and must not be done twice: the same failure, which is not tried again (I5). */
+function unrepeated(error: unknown): unknown {
+  if (!(error instanceof Unavailable) || !error.mayHaveArrived) return error;
+  const message = `${error.message}; it may have run, and is not run again`;
+  return new ArpError(error.status, error.wireCode, message, { retryable: false });
 }
 
 /** A failure of the call, and not of the work: its code is known to clients (contract arp §2). */
