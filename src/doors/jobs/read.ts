@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { ReeveError } from '../../model/errors.ts';
 import type { JsonObject } from '../../model/json.ts';
 import type { RunState } from '../../model/state.ts';
-import type { ListPosition, RunHead } from '../../store/run-store.ts';
+import type { ListPosition, RunHead, RunPage } from '../../store/run-store.ts';
 import { isOfAgents } from '../progress.ts';
 import { isJobId } from './job-id.ts';
 import { importJob, jobState, requireJob, runSpecOf, type Jobs } from './jobs.ts';
@@ -138,28 +138,35 @@ export async function listJobs(
   const holds = wanted.flatMap((standing) => (standing.phase === 'held' ? [standing.hold] : []));
   const found: RunHead[] = [];
   let after = cursor === undefined ? undefined : parseCursor(cursor);
-  for (;;) {
-    // `held` is one phase with several holds: filtered here, page by page, so that other phases can be asked for beside.
-    const page = await jobs.engine.store.list({
-      limit,
+  // `held` is one phase with several holds: filtered here, page by page, so that other phases can be asked for beside.
+  const isListed = (head: RunHead): boolean =>
+    !isOfAgents(head) && // the control plane lists them
+    (wanted.length === 0 ||
+      head.hold === null ||
+      holds.includes(head.hold) ||
+      isErrorLike(head, statuses));
+  const pageOf = (rows: number): Promise<RunPage> =>
+    jobs.engine.store.list({
+      limit: rows,
       ...(wanted.length === 0 ? {} : { phases: [...new Set(wanted.map(({ phase }) => phase))] }),
       ...(after === undefined ? {} : { after }),
     });
-    for (const head of page.runs) {
-      if (isOfAgents(head)) continue; // the control plane lists them
-      if (
-        wanted.length === 0 ||
-        head.hold === null ||
-        holds.includes(head.hold) ||
-        isErrorLike(head, statuses)
-      )
-        found.push(head);
-    }
+  do {
+    let page = await pageOf(limit);
+    // More than there is room for: the page is cut where the next one is to begin.
+    const rows = rowsWith(limit - found.length, page.runs, isListed);
+    if (rows < page.runs.length) page = await pageOf(rows);
+    found.push(...page.runs.filter(isListed));
     after = page.next;
-    if (after === undefined || found.length >= limit) break;
-  }
-  const listed = found.slice(0, limit).map(listedJob);
-  return { jobs: listed, ...(after === undefined ? {} : { next_cursor: encodeCursor(after) }) };
+  } while (after !== undefined && found.length < limit);
+  return { jobs: found.map(listedJob), ...(after === undefined ? {} : { next_cursor: encodeCursor(after) }) };
+}
+
+/** How many of the first runs hold so many that are listed; all, when there are not as many. */
+function rowsWith(count: number, runs: readonly RunHead[], isListed: (head: RunHead) => boolean): number {
+  let left = count;
+  const last = runs.findIndex((head) => isListed(head) && (left -= 1) === 0);
+  return last === -1 ? runs.length : last + 1;
 }
 
 function isErrorLike(head: RunHead, statuses: readonly Status[]): boolean {
