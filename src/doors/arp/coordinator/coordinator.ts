@@ -64,14 +64,16 @@ export class Coordinator {
   /** @throws ArpError 409 `run_already_exists`; HttpFailure 403 */
   async start(request: RunStartRequest, caller: Caller): Promise<InternalRun> {
     const { engine, policy, autoDispatch } = this.#options;
-    const { root_node_type_ref: ref, run_context: context, run_id: runId = newRunId() } = request;
+    const { root_node_type_ref: ref, run_context: context, run_id: given } = request;
+    const runId = given ?? newRunId();
     const tenant = context?.tenant_id ?? caller?.tenant;
     requireOwner(caller, { tenant }, context?.actor?.id);
     if (!RUN_ID.test(runId))
       throw validationFailed([
         { type: 'run_id', loc: ['body', 'run_id'], msg: 'must be 1 to 200 characters without controls' },
       ]);
-    if ((await engine.store.head(runId)) !== undefined) throw runExists(runId);
+    // An id of ours is new; whatever comes between this and the creation is refused by that.
+    if (given !== undefined && (await engine.store.head(given)) !== undefined) throw runExists(given);
     const rootId = newNodeRunId();
     const [nodeType, decision] = await Promise.all([
       this.types.get(ref),
@@ -137,18 +139,19 @@ export class Coordinator {
 
   /** The NodeRun, once it is over. @throws ArpError 404 `node_run_not_found`; HttpFailure 403; the signal's reason */
   async waitTerminal(nodeRunId: string, caller: Caller, signal: AbortSignal): Promise<InternalNodeRun> {
-    const { view } = await this.#nodeFor(nodeRunId, caller);
+    const runId = await this.views.runOf(nodeRunId);
+    if (runId === undefined) throw nodeRunNotFound(nodeRunId);
     let change = Promise.withResolvers<void>();
     const tell = (): void => change.resolve();
-    const unsubscribe = this.#options.engine.store.subscribe((runId) => {
-      if (runId === undefined || runId === view.id) tell();
+    const unsubscribe = this.#options.engine.store.subscribe((changed) => {
+      if (changed === undefined || changed === runId) tell();
     });
     signal.addEventListener('abort', tell);
     try {
       for (;;) {
         signal.throwIfAborted();
         change = Promise.withResolvers();
-        const found = await this.#nodeFor(nodeRunId, caller);
+        const found = this.#allowed(nodeRunId, await this.views.nodeIn(runId, nodeRunId), caller);
         if (found.record.endedSeq !== undefined) return this.#wireNodeRun(found);
         await change.promise;
       }
@@ -232,7 +235,10 @@ export class Coordinator {
   }
 
   async #nodeFor(nodeRunId: string, caller: Caller): Promise<FoundNode> {
-    const found = await this.views.node(nodeRunId);
+    return this.#allowed(nodeRunId, await this.views.node(nodeRunId), caller);
+  }
+
+  #allowed(nodeRunId: string, found: FoundNode | undefined, caller: Caller): FoundNode {
     if (found === undefined) throw nodeRunNotFound(nodeRunId);
     requireCallback(caller, found.view);
     return found;

@@ -54,7 +54,11 @@ export class RunViews {
 
   async node(nodeRunId: string): Promise<FoundNode | undefined> {
     const runId = await this.runOf(nodeRunId);
-    const view = runId === undefined ? undefined : await this.get(runId);
+    return runId === undefined ? undefined : this.nodeIn(runId, nodeRunId);
+  }
+
+  async nodeIn(runId: string, nodeRunId: string): Promise<FoundNode | undefined> {
+    const view = await this.get(runId);
     const record = view?.nodes.get(nodeRunId);
     return view === undefined || record === undefined ? undefined : { view, record };
   }

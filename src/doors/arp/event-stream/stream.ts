@@ -106,7 +106,7 @@ async function* eventText(feed: EventFeed, form: Form, options: StreamOptions): 
       limit -= entries.length;
       if (entries.length > 0) yield entries.map(form.entry).join('');
       if (limit === 0 || next === 'over') return;
-      if (next === 'more' || (follow && entries.length > 0)) continue;
+      if (next === 'more') continue;
       if (!follow) return;
       if (!(await feed.waitFor(heartbeatMs, signal)) && !signal.aborted) yield form.heartbeat;
     }
