@@ -173,8 +173,8 @@ export class Session {
   }
 
   /** All or nothing. When it throws, the connection is of no use any more. */
-  async transaction<T>(begin: string, work: () => Promise<T>): Promise<T> {
-    await this.#client.query(begin);
+  async transaction<T>(work: () => Promise<T>): Promise<T> {
+    await this.#client.query('begin');
     const result = await work();
     await this.#client.query('commit');
     return result;

@@ -10,6 +10,8 @@ import type { Connections } from './connections.ts';
 
 /** Behind the token: nothing of what was committed offers work. Who does not know the word looks all the same. */
 const NO_WORK = ' no work';
+/** A message is not worth a sync, which the next commit would wait for: the server keeps none over its own end. */
+const ANNOUNCE = "select set_config('synchronous_commit', 'off', true), pg_notify($1, $2)";
 /** Commits within this time are told together, milliseconds. */
 const GATHER_MS = 5;
 /** Pauses between two tries to listen again, milliseconds: doubled from the first up to the last. */
@@ -60,7 +62,7 @@ export class Listener {
         const payload = this.#offers ? this.#token : `${this.#token}${NO_WORK}`;
         this.#offers = false;
         return this.#connections.use(
-          (session) => session.prepared('announce', 'select pg_notify($1, $2)', [this.#channel, payload]),
+          (session) => session.prepared('announce', ANNOUNCE, [this.#channel, payload]),
           { busyMs: 0 },
         );
       })

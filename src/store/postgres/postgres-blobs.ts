@@ -22,7 +22,7 @@ export class PostgresBlobs implements BlobStore {
       if ((await sizeOf(session, sha256)) === bytes.length) return;
       const parts = Math.max(1, Math.ceil(bytes.length / PART_BYTES));
       if (parts === 1) return putPart(session, sha256, 0, bytes);
-      await session.transaction('begin', async () => {
+      await session.transaction(async () => {
         for (let part = 0; part < parts; part += 1)
           await putPart(session, sha256, part, bytes.subarray(part * PART_BYTES, (part + 1) * PART_BYTES));
       });

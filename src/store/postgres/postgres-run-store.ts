@@ -19,7 +19,6 @@ import type {
   RunHead,
   RunPage,
   RunStore,
-  Snapshot,
   StoredEvent,
   WorkRow,
 } from '../run-store.ts';
@@ -36,7 +35,7 @@ import {
   type HolderRow,
   type WorkRecord,
 } from '../sql/rows.ts';
-import { eventsOfTypes, listStatement } from '../sql/statements.ts';
+import { eventsOfTypes, listStatement, statement, TEXTS } from '../sql/statements.ts';
 import { checkTexts } from '../texts.ts';
 import { batchesOf, type Batch } from './commit-batch.ts';
 import { COMMIT_FUNCTION, COMMIT_RESULTS } from './commit-function.ts';
@@ -44,8 +43,28 @@ import type { Connections, Session } from './connections.ts';
 import { Listener } from './listener.ts';
 
 const COMMIT = `select ${COMMIT_FUNCTION}($1, $2, $3, $4) as results`;
-/** One instant for several statements. */
-const SNAPSHOT = 'begin transaction isolation level repeatable read, read only';
+
+/** The store's statements, for the run that a statement around them has found. */
+const ofRun = (name: 'head' | 'snapshot' | 'events'): string => {
+  const found: Readonly<Record<string, string>> = {
+    id: '$1',
+    run_no: '(select no from run)',
+    after: 'coalesce((select version from kept), 0)',
+    limit: 'null',
+  };
+  return statement(TEXTS[name], (_, field) => found[field] ?? field).sql;
+};
+/** Rows that are no events come before the first of them. */
+const HEAD_SEQ = -1;
+const SNAPSHOT_SEQ = 0;
+/**
+ * A run in one round trip, of one instant, and without repeating anything in each row: its head comes as JSON in the
+ * place of an event's body, its snapshot with its version in the place of an event's time.
+ */
+const LOAD = `with run as materialized (${ofRun('head')}), kept as materialized (${ofRun('snapshot')})
+  select ${HEAD_SEQ} as seq, 0 as at_ms, '' as type, row_to_json(run)::text as body, hash from run
+  union all select ${SNAPSHOT_SEQ}, version, '', body, '' from kept
+  union all (${ofRun('events')})`;
 
 export class PostgresRunStore implements RunStore {
   readonly #connections: Connections;
@@ -75,7 +94,7 @@ export class PostgresRunStore implements RunStore {
       };
       const [only, ...more] = batches;
       if (only !== undefined && more.length === 0) return [await send(only)];
-      return session.transaction('begin', async () => {
+      return session.transaction(async () => {
         const all: (readonly number[])[] = [];
         for (const batch of batches) all.push(await send(batch));
         return all;
@@ -101,7 +120,7 @@ export class PostgresRunStore implements RunStore {
     if (found === undefined) return false;
     const { no, created_ms } = found;
     const isRemoved = await this.#use((session, again) =>
-      session.transaction('begin', async () => {
+      session.transaction(async () => {
         const removed = await session.run('removeRun', { id: runId, no, created_ms });
         // Gone since we saw it, and an earlier try may have done it: then the rest is gone as well.
         if (removed === 0) return again;
@@ -119,18 +138,17 @@ export class PostgresRunStore implements RunStore {
     return row === undefined ? undefined : toHead(row);
   }
 
-  load(runId: string): Promise<LoadedRun | undefined> {
-    return this.#use((session) =>
-      session.transaction(SNAPSHOT, async () => {
-        const [row] = await session.all<HeadRow>('head', { id: runId });
-        if (row === undefined) return undefined;
-        const run_no = row.no;
-        const [snapshot] = await session.all<Snapshot>('snapshot', { run_no });
-        const after = snapshot?.version ?? 0;
-        const tail = await session.all<EventRow>('events', { run_no, after, limit: null });
-        return { head: toHead(row), snapshot, tail: tail.map(toEvent) };
-      }),
-    );
+  async load(runId: string): Promise<LoadedRun | undefined> {
+    const rows = await this.#use((session) => session.prepared<EventRow>('load', LOAD, [runId]));
+    const tail = rows.filter(({ seq }) => seq > SNAPSHOT_SEQ).map(toEvent);
+    const head = rows.find(({ seq }) => seq === HEAD_SEQ);
+    if (head === undefined) return undefined;
+    const kept = rows.find(({ seq }) => seq === SNAPSHOT_SEQ);
+    return {
+      head: toHead(JSON.parse(head.body) as HeadRow),
+      snapshot: kept === undefined ? undefined : { version: kept.at_ms, body: kept.body },
+      tail: tail.toSorted((a, b) => a.seq - b.seq), // as they come already; only no server promises that
+    };
   }
 
   async events(

@@ -40,7 +40,7 @@ export async function prepareDatabase(
       const { shown, schema } = connections.address;
       if (applied === 0 && !create)
         throw new ReeveError('E_STORE_UNAVAILABLE', `there is no store at ${shown}`, { store: shown });
-      await session.transaction('begin', () => migrate(session, connections, schema));
+      await session.transaction(() => migrate(session, connections, schema));
     },
     { busyMs: OPEN_MS, ...patience },
   );
