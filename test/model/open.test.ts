@@ -1,5 +1,6 @@
 /** External composites: handed over by an attempt or open from the start, running until a command settles them. */
 import { describe, expect, test } from 'vitest';
+import { decodeSnapshot, encodeSnapshot } from '../../src/model/snapshot.ts';
 import { deadlineOf } from '../../src/model/state.ts';
 import { claimant, DECISION, ofType, RunRig, step, T0 } from './rig.ts';
 
@@ -229,10 +230,16 @@ test('I3: a snapshot keeps what is open', () => {
   rig.claim();
   rig.start('root');
   rig.finish('root', { outcome: 'accepted' });
-  expect(
-    ofType(
-      rig.events.map(({ event }) => event),
-      'attempt_ended',
-    ),
-  ).toHaveLength(1);
+  const read = decodeSnapshot(encodeSnapshot(rig.state));
+  expect([...(read?.open.keys() ?? [])]).toEqual(['root']);
+  expect(read).toEqual({ ...rig.state, fresh: [] });
+});
+
+test('I3: a snapshot keeps what is live', () => {
+  const rig = root();
+  rig.claim();
+  rig.start('root');
+  const read = decodeSnapshot(encodeSnapshot(rig.state));
+  expect([...(read?.live.keys() ?? [])]).toEqual(['root']);
+  expect(read).toEqual({ ...rig.state, fresh: [] });
 });

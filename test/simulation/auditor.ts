@@ -274,15 +274,13 @@ export class Auditor {
     assert.deepEqual(stored.head, headOf(state, hash, createdAtMs), 'I3: the head');
     assert.deepEqual(rows(this.#db.work(runId)), rows(expectedWork(state)), 'I3: the work rows');
     ledger.compare(state);
-    for (const table of [state.nodes, state.settled, state.ready, state.live, state.open, state.decisions])
-      assert.equal(table.size, [...table.keys()].length, 'I3: a table counts what it has');
     for (const key of ['steps', 'retries'] as const) {
       const limit = state.limits[key] ?? 0;
       assert.ok(limit === 0 || state.used[key] + state.reserved[key] <= limit, `I7: ${key} of ${runId}`);
     }
     for (const [key, value] of Object.entries(state.used))
       assert.ok(Number.isSafeInteger(value) && value >= 0, `I7: used ${key} is ${value}`);
-    this.checks += 6;
+    this.checks += 5;
   }
 
   /** I4: what belongs to an attempt is written by who holds its lease. */

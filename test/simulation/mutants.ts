@@ -610,6 +610,11 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'if (!this.has(key)) this.#size += 1;',
     replace: 'this.#size += 1;',
     says: 'a table counts what it replaces',
+    test: {
+      file: 'test/model/table.test.ts',
+      name: 'an overlay reads as a copy with the same changes does, and leaves what is below alone',
+      why: 'a decision replaces nothing in the tables whose size it asks for, and its overlay is gone after it',
+    },
   },
   {
     file: 'src/model/decide/draft.ts',
