@@ -17,6 +17,8 @@ interface AgentChoices {
   /** Where it believes its control plane to be. */
   readonly url?: string;
   readonly flags?: readonly string[];
+  /** Run under another program, as at the end of a cable. */
+  readonly under?: readonly string[];
 }
 
 class Fleet {
@@ -36,9 +38,10 @@ class Fleet {
   }
 
   /** Begins on the same folder and the same port each time. */
-  async serve(env: Readonly<Record<string, string>> = {}): Promise<Running> {
+  async serve(env: Readonly<Record<string, string>> = {}, flags: readonly string[] = []): Promise<Running> {
     await this.home.write('key.pem', KEY.publicKey.pem);
-    const argv = ['serve', 'control-plane', '--port', String(this.#port), '--trust-keys', 'key.pem'];
+    const port = String(this.#port);
+    const argv = ['serve', 'control-plane', '--port', port, '--trust-keys', 'key.pem', ...flags];
     const plane = this.home.start(argv, {
       program: 'reeve',
       env: {
@@ -59,11 +62,12 @@ class Fleet {
     await this.#plane?.ended;
   }
 
-  async agent(id: string, { env, config, url, flags = [] }: AgentChoices = {}): Promise<Running> {
+  async agent(id: string, { env, config, url, flags = [], under = [] }: AgentChoices = {}): Promise<Running> {
     const settings = { allow_raw: true, ...config };
     await this.home.write(`${id}/etc/config.json`, JSON.stringify(settings));
     return this.home.start(['agent', '--runs-dir', `${id}/runs`, ...flags], {
       program: 'jarvas_lite_run',
+      under,
       env: {
         CONTROL_URL: url ?? `http://${this.address}`,
         JARVAS_AGENT_ID: id,
@@ -109,13 +113,17 @@ class Fleet {
     return (await this.send('GET', `/tasks/${id}`)).json;
   }
 
-  /** Waits until the task has this status. */
-  async has(id: string, status: string): Promise<Any> {
+  /** Waits until the task has this status. @param deadlineMs as in `until` */
+  async has(id: string, status: string, deadlineMs?: number): Promise<Any> {
     let view: Any;
-    await until(async () => {
-      view = await this.view(id).catch(() => undefined); // the control plane may be away
-      return view?.status === status;
-    }, `${status} of ${id}`).catch((error: unknown) => {
+    await until(
+      async () => {
+        view = await this.view(id).catch(() => undefined); // the control plane may be away
+        return view?.status === status;
+      },
+      `${status} of ${id}`,
+      deadlineMs,
+    ).catch((error: unknown) => {
       throw new Error(`${(error as Error).message}: ${JSON.stringify(view)}`);
     });
     return view;

@@ -1,23 +1,11 @@
 // The disk of an embedded store fills up under a worker, and there is room again later (I1, I5).
-import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, vi } from 'vitest';
 import { ledger, test, until } from '../cli/rig.ts';
-import { mountMemory, unmount } from '../store/mounts.ts';
+import { fillUp, mountMemory, unmount } from '../store/mounts.ts';
 
 vi.setConfig({ testTimeout: 180_000 });
-
-/** Writes until there is not a page left. */
-function fillUp(path: string): void {
-  const file = openSync(path, 'w');
-  try {
-    for (;;) writeSync(file, Buffer.alloc(4096));
-  } catch (error) {
-    expect(error).toMatchObject({ code: 'ENOSPC' });
-  } finally {
-    closeSync(file);
-  }
-}
 
 test('a full disk: commands are refused, nothing is written by halves, and the worker goes on once there is room', async ({
   home,

@@ -1,5 +1,6 @@
 /** File systems that a test can fill up or forbid to write. Only the administrator can mount one, and not everywhere. */
 import { spawnSync } from 'node:child_process';
+import { closeSync, openSync, writeSync } from 'node:fs';
 
 /** @returns false where that is not possible. */
 export function mountMemory(folder: string, megabytes: number): boolean {
@@ -14,4 +15,16 @@ export function remount(folder: string, options: string): void {
 /** Also one that is still in use. */
 export function unmount(folder: string): void {
   spawnSync('/bin/umount', ['-l', folder]);
+}
+
+/** Writes until there is not a page left. */
+export function fillUp(path: string): void {
+  const file = openSync(path, 'w');
+  try {
+    for (;;) writeSync(file, Buffer.alloc(4096));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+  } finally {
+    closeSync(file);
+  }
 }

@@ -13,6 +13,7 @@ import { recover } from './begun.ts';
 import { AllowListFile } from './downloads.ts';
 import { heartbeat } from './heartbeat.ts';
 import { register } from './registration.ts';
+import { folderWithoutRoom } from './room.ts';
 import type { AgentSettings } from './settings.ts';
 import { Spool } from './spool.ts';
 import { StateDir } from './state-dir.ts';
@@ -46,6 +47,8 @@ export class Agent {
   #pollMs: number;
   #serial: number | undefined;
   #isDrained = false;
+  /** What the operator was told of. */
+  #full: string | undefined;
 
   private constructor({ settings, note }: AgentOptions, state: StateDir) {
     this.#settings = settings;
@@ -130,6 +133,10 @@ export class Agent {
         await this.#tasks.freed(this.#pollMs, signal);
         continue;
       }
+      if (!(await this.#hasRoom())) {
+        await pause(this.#pollMs, signal);
+        continue;
+      }
       const askedAt = performance.now();
       try {
         const { json } = await callControl(this.#address, {
@@ -153,6 +160,16 @@ export class Agent {
         await backoff.wait(signal, error instanceof ControlRefusal ? error.retryAfterMs : undefined);
       }
     }
+  }
+
+  async #hasRoom(): Promise<boolean> {
+    const full = await folderWithoutRoom([this.#state.root, resolve(this.#settings.runsDir)]);
+    if (full !== this.#full)
+      this.#note(
+        full === undefined ? 'there is room again' : `there is no room in ${full}: it takes no task`,
+      );
+    this.#full = full;
+    return full === undefined;
   }
 
   /** At once and every interval. Never throws: the poll tells of outages. */

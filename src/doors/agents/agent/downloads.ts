@@ -61,8 +61,9 @@ export async function packageBytes(
   const kept = await readFile(path).catch(() => undefined);
   if (kept !== undefined && hexOf(kept) === hex) return kept;
   const bytes = await persist(() => download(address, skill, signal), signal);
-  // What does not fit is not kept; the judgement about it is made elsewhere, with its reason.
-  if (hexOf(bytes) === hex) await writeFileAtomically(path, (sink) => sink.write(bytes));
+  // What does not fit is not kept; the judgement about it is made elsewhere, with its reason. Nor is what finds no room.
+  if (hexOf(bytes) === hex)
+    await writeFileAtomically(path, (sink) => sink.write(bytes)).catch(() => undefined);
   return bytes;
 }
 

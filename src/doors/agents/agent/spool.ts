@@ -55,6 +55,7 @@ export class Spool {
   }
 
   async remove(delivery: Key): Promise<void> {
+    await this.forget(delivery); // still there where `put` found no room
     await rm(this.#path(delivery, 'json'), { force: true });
   }
 

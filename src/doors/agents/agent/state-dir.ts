@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeTextAtomically } from '../../../evidence/output-file.ts';
+import { outputError, writeTextAtomically } from '../../../evidence/output-file.ts';
 import { identify, isAlive, type ProcessIdentity } from '../../../executors/process/processes.ts';
 import { ReeveError } from '../../../model/errors.ts';
 
@@ -23,7 +23,7 @@ export class StateDir {
     this.#lockPath = join(root, 'agent.lock');
   }
 
-  /** @throws ReeveError E_STORE_UNAVAILABLE; E_LEASE_CONFLICT: another agent works with it. */
+  /** @throws ReeveError E_STORE_FULL, E_STORE_UNAVAILABLE; E_LEASE_CONFLICT: another agent works with it. */
   static async open(root: string): Promise<StateDir> {
     const state = new StateDir(root);
     try {
@@ -31,14 +31,7 @@ export class StateDir {
         await mkdir(folder, { recursive: true, mode: 0o700 });
       await state.#lock();
     } catch (cause) {
-      if (cause instanceof ReeveError) throw cause;
-      const { code } = cause as NodeJS.ErrnoException;
-      throw new ReeveError(
-        'E_STORE_UNAVAILABLE',
-        `the agent's directory ${root} cannot be used (${code})`,
-        { path: root },
-        { cause },
-      );
+      throw outputError(cause, root);
     }
     return state;
   }
@@ -64,8 +57,8 @@ export class StateDir {
   /** Who was killed leaves the file, and is known to be gone by it. Of two that begin at once, one gets it. */
   async #lock(): Promise<void> {
     const mine = `${this.#lockPath}.${randomUUID()}`;
-    await writeFile(mine, `${JSON.stringify(identify(process.pid))}\n`, { mode: 0o600 });
     try {
+      await writeFile(mine, `${JSON.stringify(identify(process.pid))}\n`, { mode: 0o600 });
       while (!(await isLinked(mine, this.#lockPath))) {
         const text = await this.read('agent.lock');
         if (text === undefined) continue; // given back at this moment

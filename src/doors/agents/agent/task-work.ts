@@ -1,5 +1,6 @@
 /** One task, from the lease to the spool: judged by this machine's own rules, run, and its result written down. */
 import { join, resolve } from 'node:path';
+import { ReeveError } from '../../../model/errors.ts';
 import { Refusal } from '../../../policy/allow-list/refusal.ts';
 import { stopPoint } from '../../../telemetry/stop-points.ts';
 import { callControl, ControlRefusal, type ControlAddress } from '../client/control-client.ts';
@@ -46,7 +47,7 @@ export async function work(
 ): Promise<Delivery | undefined> {
   stopPoint('agent:taken');
   if (!(await start(task, world, signal))) return undefined;
-  const { settings, spool } = world;
+  const { settings, spool, note } = world;
   const { task_id: taskId, run_id: runId, attempt, lease_id: leaseId } = task;
   const begun: Begun = { taskId, runId, attempt, leaseId, directory: join(resolve(settings.runsDir), runId) };
   await spool.begin(begun);
@@ -63,7 +64,8 @@ export async function work(
   }
   stopPoint('agent:ran');
   const delivery = await deliveryOf(begun, signal.reason === 'lost');
-  await spool.put(delivery);
+  // It is brought all the same; and what was begun is on record, so that a restart makes it of the run's files again.
+  await spool.put(delivery).catch((error: Error) => note(`task ${taskId}: ${error.message}`));
   stopPoint('agent:spooled');
   return delivery;
 }
@@ -122,6 +124,7 @@ async function carryOut(task: HandedOut, world: TaskWorld, signal: AbortSignal):
       await cancelBeforehand(run);
       return true;
     }
+    if (isFull(error)) throw error; // no verdict about the task: others may have room, and so may this machine later
     const { message } = error as Error;
     note(`task ${task.task_id} is not run: ${message}`);
     // What is wrong with this machine, such as a key that cannot be read, is no verdict about the task.
@@ -140,7 +143,9 @@ async function judge(
   signal: AbortSignal,
 ): Promise<OperationalRun> {
   // Somebody may have published a list with this very task in mind, or have taken something off it.
-  await allowList.refresh(address(), signal).catch(() => undefined);
+  await allowList.refresh(address(), signal).catch((error: unknown) => {
+    if (isFull(error)) throw error;
+  });
   signal.throwIfAborted();
   const nowMs = Date.now();
   const { trustPaths, threshold, tenant, allowRaw, env, secrets: sources } = settings;
@@ -173,6 +178,10 @@ async function judge(
     timeoutMs: Math.min(timeoutMs, task.timeout_s * 1000),
     sandbox: { ...sandbox, required: settings.sandboxRequired },
   };
+}
+
+function isFull(error: unknown): boolean {
+  return error instanceof ReeveError && error.code === 'E_STORE_FULL';
 }
 
 /** @throws Refusal */

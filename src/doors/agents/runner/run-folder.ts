@@ -97,8 +97,13 @@ export class RunFolder {
   /** After everything else. */
   async complete(meta: RunMeta, summary: string): Promise<void> {
     await this.#writeText('artifacts/meta.json', documentText(meta));
-    await rm(join(this.directory, RUNNING_FILE), { force: true });
+    await this.abandon();
     await this.#writeText('artifacts/summary.json', summary);
+  }
+
+  /** Nobody is at work here any more, whether it could be completed or not. */
+  async abandon(): Promise<void> {
+    await rm(join(this.directory, RUNNING_FILE), { force: true });
   }
 
   #writeText(name: string, text: string): Promise<void> {

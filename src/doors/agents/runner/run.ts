@@ -212,6 +212,7 @@ class Running {
         directory: this.#folder.directory,
       };
     } catch (error) {
+      await this.#folder.abandon().catch(() => undefined);
       throw outputError(error, this.#folder.directory);
     }
   }
