@@ -21,7 +21,7 @@ const USAGE = `node bench/run.ts [options]
   --scenarios a,b      of ${SCENARIOS.join(', ')}; default all
   --systems a,b        of ${CATALOG.map(({ name }) => name).join(', ')}
   --repetitions n      default 5
-  --seconds n          for each system and count of clients; default 0.5
+  --seconds n          for each system and count of clients; default 1.5
   --steps n            of the long run, default 100000; systems on a database server take a fifth, peers a tenth
   --runs n             that are parked or live, default 100000; on a database server a tenth
   --dir path           on the disk that is measured; default here
@@ -71,7 +71,7 @@ export function flagsOf(args: readonly string[]): Flags {
     peers: values.peers,
     write: values.write,
     repetitions: Number(values.repetitions ?? (quick ? 2 : 5)),
-    seconds: Number(values.seconds ?? (quick ? 0.3 : 0.5)),
+    seconds: Number(values.seconds ?? (quick ? 0.3 : 1.5)),
     steps: Number(values.steps ?? (quick ? 10_000 : 100_000)),
     runs: Number(values.runs ?? (quick ? 10_000 : 100_000)),
     children: 1000,

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { decodeSnapshot, encodeSnapshot } from '../../src/model/snapshot.ts';
 import { deadlineOf } from '../../src/model/state.ts';
-import { claimant, DECISION, ofType, RunRig, step, T0 } from './rig.ts';
+import { claimant, DECISION, RunRig, step, T0 } from './rig.ts';
 
 const BEGUN = { id: 'c', kind: 'composite', executor: 'x', input: { do: 'c' } } as const;
 const root = (more = {}) => RunRig.of({ root: { ...BEGUN, id: 'root', ...more } });
