@@ -1,6 +1,6 @@
 /** Values that are known to be secret, in whatever form they are printed (contract agents §6, ENV_SECRET; I9, J19, J30). */
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { Redaction } from '../../src/policy/redaction/redaction.ts';
 
 const VALUE = `hunter22/+x?"z'é`;
@@ -190,6 +190,15 @@ describe('a known value and another secret', () => {
     );
     const long = `password=${'x'.repeat(100_000)}hunter22${'x'.repeat(100_000)} end`;
     expect(redacted(['hunter22'], Buffer.from(long)).toString()).not.toContain('xxxxxx');
+  });
+
+  test('a line is looked at once, however often a value stands in it', () => {
+    const looks = vi.spyOn(RegExp.prototype, Symbol.matchAll);
+    const text = new Redaction({ values: ['hunter2x'] }).text('hunter2x token '.repeat(500));
+    const count = looks.mock.calls.length;
+    looks.mockRestore();
+    expect(text).not.toContain('hunter2x');
+    expect(count).toBeLessThan(10);
   });
 
   test('a private key with it in one of its lines is still one', () => {

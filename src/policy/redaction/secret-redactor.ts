@@ -121,13 +121,10 @@ export class SecretRedactor {
 
   /** Known values, each with all of the secret that it is a part of. */
   #withoutValues(text: string): string {
-    const spans = this.#known?.secrets.spans(text) ?? [];
     let out = '';
     let at = 0;
-    for (const span of spans) {
-      if (span.to <= at) continue;
-      const { from, to } = widened(text, span);
-      out += `${text.slice(at, Math.max(from, at))}[REDACTED:ENV_SECRET]`;
+    for (const { from, to } of widened(text, this.#known?.secrets.spans(text) ?? [])) {
+      out += `${text.slice(at, from)}[REDACTED:ENV_SECRET]`;
       at = to;
       this.#count('ENV_SECRET');
     }
@@ -249,20 +246,49 @@ function spanOf({ index, 0: match }: RegExpExecArray): Span {
   return { from: index, to: index + match.length };
 }
 
-/** With what it is a part of: a known value within a longer secret must not let the rest of that stand. */
-function widened(text: string, { from, to }: Span): Span {
-  const start = text.lastIndexOf('\n', from) + 1;
-  const line = text.slice(start, text.indexOf('\n', to) + 1 || text.length);
-  let wide = { from: from - start, to: to - start };
-  for (const match of [...line.matchAll(PLAIN), ...line.matchAll(NAMED)]) {
-    const end = match.index + match[0].length;
-    const secret = match.findLast((group) => group !== undefined) ?? '';
-    const inner = unquoted(secret);
-    const begin = end - secret.length + inner.before.length;
-    if (begin < wide.to && end - inner.after.length > wide.from)
-      wide = { from: Math.min(begin, wide.from), to: Math.max(end - inner.after.length, wide.to) };
+/**
+ * Known values with what they are a part of: one within a longer secret must not let the rest of that stand. Each line is
+ * looked at once, however many there are in it. @param values in order, apart from each other; so is the result.
+ */
+function widened(text: string, values: readonly Span[]): readonly Span[] {
+  const wide: Span[] = [];
+  let secrets: readonly Span[] = [];
+  let [next, lineEnd] = [0, 0];
+  for (const value of values) {
+    if (value.from >= lineEnd) {
+      const start = text.lastIndexOf('\n', value.from) + 1;
+      lineEnd = text.indexOf('\n', value.to) + 1 || text.length;
+      secrets = secretsIn(text.slice(start, lineEnd), start);
+      next = 0;
+    }
+    let { from, to } = value;
+    for (let secret = secrets[next]; secret !== undefined && secret.from < to; secret = secrets[next]) {
+      if (secret.to > from) [from, to] = [Math.min(secret.from, from), Math.max(secret.to, to)];
+      next += 1;
+    }
+    merge(wide, { from, to });
   }
-  return { from: wide.from + start, to: wide.to + start };
+  return wide;
+}
+
+/** Of one line, in order and apart from each other. */
+function secretsIn(line: string, start: number): readonly Span[] {
+  const found = [...line.matchAll(PLAIN), ...line.matchAll(NAMED)].map((match): Span => {
+    const secret = match.findLast((group) => group !== undefined) ?? '';
+    const { before, after } = unquoted(secret);
+    const end = start + match.index + match[0].length;
+    return { from: end - secret.length + before.length, to: end - after.length };
+  });
+  const apart: Span[] = [];
+  for (const span of found.toSorted((a, b) => a.from - b.from)) merge(apart, span);
+  return apart;
+}
+
+/** Adds a span that does not begin before the last one does, or becomes one with it. */
+function merge(spans: Span[], span: Span): void {
+  const last = spans.at(-1);
+  if (last === undefined || last.to <= span.from) spans.push(span);
+  else spans[spans.length - 1] = { from: Math.min(last.from, span.from), to: Math.max(last.to, span.to) };
 }
 
 /** A value without its quotes, which may be escaped, and may lack the second. */
