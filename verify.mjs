@@ -52,9 +52,10 @@ const mustFit = (holds, message, path) => must(holds, message, path, 6);
 
 /**
  * @param {string} path of the pack
- * @param {{publicKeys?: string[], trust?: string, requireSignature?: boolean, requireSignedApprovals?: boolean,
+ * @param {{publicKeys?: readonly string[], trust?: string, requireSignature?: boolean, requireSignedApprovals?: boolean,
  *   signature?: string}} [options] publicKeys, trust and signature are paths
- * @returns {Promise<object>} job_id, manifest_sha256, files_verified; where keys are known, also signatures
+ * @returns {Promise<{job_id: string, manifest_sha256: string, files_verified: number, signatures?: object[],
+ *   approvals?: object[]}>} signatures and approvals where keys are known
  * @throws {Refusal}
  */
 export async function verify(path, options = {}) {
@@ -67,10 +68,11 @@ export async function verify(path, options = {}) {
     const { job_id, manifest_sha256, files } = manifest;
     const artifacts = await checkSchemas(pack); // step 6
     await checkAgreement(pack, job_id, artifacts); // step 7
-    const approvals = await checkChain(pack, job_id, artifacts); // step 8
-    for (const approval of approvals) checkApproval(approval, job_id, keys, options); // step 9
-    const signatures = keys.size === 0 ? {} : await checkSidecar(pack, path, manifest, keys, options);
-    return { job_id, manifest_sha256, files_verified: files.length, ...signatures };
+    const recorded = await checkChain(pack, job_id, artifacts); // step 8
+    const approvals = recorded.map((approval) => checkApproval(approval, job_id, keys, options)); // step 9
+    const result = { job_id, manifest_sha256, files_verified: files.length };
+    if (keys.size === 0) return result;
+    return { ...result, signatures: await checkSidecar(pack, path, manifest, keys, options), approvals };
   } finally {
     closeSync(pack.fd);
   }
@@ -302,7 +304,7 @@ async function* lines(pack, name) {
 }
 
 /** JSON that all readers understand alike: no name twice in an object, no half characters, no number beyond a double. */
-function parse(bytes, path, exitCode) {
+function parse(bytes, path, exitCode, oddExitCode = 2) {
   const text = utf8(bytes);
   must(text !== null, `${path} is not UTF-8`, path, exitCode);
   let [depth, names, quoted] = [0, 0, false];
@@ -313,7 +315,8 @@ function parse(bytes, path, exitCode) {
     else if (quoted) continue;
     else if (char === 0x3a) names++;
     else if (char === 0x5d || char === 0x7d) depth--;
-    else if (char === 0x5b || char === 0x7b) must(++depth <= MAX_DEPTH, `${path} is nested too deep`, path);
+    else if (char === 0x5b || char === 0x7b)
+      must(++depth <= MAX_DEPTH, `${path} is nested too deep`, path, oddExitCode);
   }
   let value;
   try {
@@ -321,7 +324,8 @@ function parse(bytes, path, exitCode) {
   } catch (error) {
     must(false, `${path} is not JSON: ${error.message}`, path, exitCode);
   }
-  must(countNames(value) === names, `${path} has a name twice, or a text or number that is none`, path);
+  const isPlain = countNames(value) === names;
+  must(isPlain, `${path} has a name twice, or a text or number that is none`, path, oddExitCode);
   return value;
 }
 
@@ -633,7 +637,9 @@ async function checkChain(pack, jobId, artifacts) {
   must(end.job_id === jobId, `${RUN} is about another job`, RUN);
 
   const events = lines(pack, 'events.jsonl');
-  const paths = new Set();
+  const listed = new Set(artifacts.artifacts.map(({ path }) => path));
+  const unclaimed = new Set(listed); // no more is kept of the paths, however many the checkpoints claim
+  let isComplete = listed.size === artifacts.artifacts.length;
   let [status, budgets, document] = [
     'queued',
     { retry_count: 0, step_count: 0, tool_call_count: 0 },
@@ -647,9 +653,10 @@ async function checkChain(pack, jobId, artifacts) {
     const { value: event, done } = await events.next();
     must(!done && meansTheSame(link, event), `event ${seq} of the chain is not that of events.jsonl`, CHAIN);
     if (isObject(link.event.spec)) document = link.event.spec.document;
-    if (link.event.type === 'approval_recorded')
-      approvals.push({ ...link.event, id: `cp_${link.event.checkpoint}` });
-    else if (event.type === 'approval_recorded') unsigned(event.payload);
+    if (link.event.type === 'approval_recorded') {
+      const { checkpoint, by, reason, binds, signature } = link.event;
+      approvals.push({ id: `cp_${checkpoint}`, by, reason, binds, signature });
+    } else if (event.type === 'approval_recorded') unsigned(event.payload);
 
     const { type, payload } = event;
     const to =
@@ -660,7 +667,10 @@ async function checkChain(pack, jobId, artifacts) {
       budgets = { retry_count, step_count, tool_call_count };
     } else if (type === 'checkpoint_emitted') {
       const { added, changed } = payload.artifacts_delta;
-      for (const path of [...added, ...changed]) paths.add(path);
+      for (const path of [...added, ...changed]) {
+        unclaimed.delete(path);
+        isComplete &&= listed.has(path);
+      }
     }
   }
   must((await events.next()).done, 'events.jsonl has more events than the chain', CHAIN);
@@ -672,9 +682,11 @@ async function checkChain(pack, jobId, artifacts) {
     'job.json is not what the events add up to',
     'job.json',
   );
-  const listed = artifacts.artifacts.map(({ path }) => path);
-  const isComplete = listed.length === paths.size && listed.every((path) => paths.delete(path));
-  must(isComplete, 'the artifacts are not those of the checkpoints', 'artifacts_manifest.json');
+  must(
+    isComplete && unclaimed.size === 0,
+    'the artifacts are not those of the checkpoints',
+    'artifacts_manifest.json',
+  );
   if (pack.entries.has('jobspec.json')) {
     const spec = await readDocument(pack, 'jobspec.json', 2);
     must(same(spec, document), 'jobspec.json is not the spec of the chain', 'jobspec.json');
@@ -724,10 +736,11 @@ const DSSE = object({
   payloadType: oneOf(PAYLOAD_TYPE),
   signatures: list(object({ keyid: hex64, sig: text })),
 });
+const person = rule((v) => filled(v) === null && v.trim() === v, 'a name without white space around it');
 const TRUST = object({
   schema_id: oneOf('reeve.trust'),
   schema_version: oneOf('v1'),
-  keys: list(object({ name: filled, public_key: filled })),
+  keys: list(object({ name: person, public_key: filled })),
 });
 
 /** The keys that are known, by id: those of --public-key are `asked` for, those of the trust file have a `name`. */
@@ -736,15 +749,16 @@ function readKeys({ publicKeys = [], trust, signature, requireSignature, require
   const add = (pem, where, more) => {
     let key;
     try {
-      if (/-----BEGIN PUBLIC KEY-----/.test(pem)) key = createPublicKey(pem);
+      const [block, ...others] = pem.match(/-----BEGIN .*/g) ?? [];
+      if (block === '-----BEGIN PUBLIC KEY-----' && others.length === 0) key = createPublicKey(pem);
     } catch {} // there is none then
-    mustFit(key?.asymmetricKeyType === 'ed25519', `${where} holds no public Ed25519 key`, where);
+    mustFit(key?.asymmetricKeyType === 'ed25519', `${where} does not hold one public Ed25519 key`, where);
     const id = sha256(key.export({ type: 'spki', format: 'der' }));
     mustFit(more.asked || !keys.has(id), `${where} has one key twice`, where);
     keys.set(id, { ...keys.get(id), ...more, key });
   };
   if (trust !== undefined) {
-    const file = fits(parse(readSmall(trust), trust, 6), TRUST, trust);
+    const file = fits(parse(readSmall(trust), trust, 6, 6), TRUST, trust);
     for (const { name, public_key } of file.keys) add(public_key, trust, { name });
     mustFit(keys.size > 0, `${trust} holds no keys`, trust);
   }
@@ -765,19 +779,21 @@ function readSmall(path) {
   return bytes;
 }
 
+/** @returns who approved what, and what is known of the signature. */
 function checkApproval({ id, by, reason, binds, signature }, jobId, keys, { trust, requireSignedApprovals }) {
   const where = `the approval of ${id} by ${quote(by)}`;
-  let good = [];
+  let signers = [];
   if (signature !== undefined) {
     must(typeof reason === 'string' && hex64(binds) === null, `${where} has a signature of nothing`);
     const predicate = { approved_by: by, checkpoint_id: id, job_id: jobId, reason };
     const subject = [{ digest: { sha256: binds }, name: `${jobId}/${id}` }];
-    const signers = readEnvelope(signature, 'urn:reeve:approval:v1', predicate, subject, keys, where);
-    good = signers.filter(({ status }) => status === 'good');
+    signers = readEnvelope(signature, 'urn:reeve:approval:v1', predicate, subject, keys, where);
   }
+  const good = signers.filter(({ status }) => status === 'good');
   const isTheirs = trust === undefined || good.every(({ name }) => name === by);
   must(isTheirs, `${where} is signed with the key of ${quote(good[0]?.name)}`);
   must(!requireSignedApprovals || good.length > 0, `${where} is not signed by a known key`);
+  return { checkpoint_id: id, approved_by: by, ...(good[0] ?? signers[0] ?? { status: 'unsigned' }) };
 }
 
 async function checkSidecar(pack, path, { job_id, manifest_sha256 }, keys, options) {
@@ -785,7 +801,7 @@ async function checkSidecar(pack, path, { job_id, manifest_sha256 }, keys, optio
   if (!existsSync(sidecar)) {
     must(!options.requireSignature, `the pack is not signed: there is no ${quote(sidecar)}`, sidecar);
     mustFit(options.signature === undefined, `there is no ${quote(sidecar)}`, sidecar);
-    return { signatures: [] };
+    return [];
   }
   // A pipe beside a pack would hold us up for ever.
   mustFit(
@@ -809,7 +825,7 @@ async function checkSidecar(pack, path, { job_id, manifest_sha256 }, keys, optio
     must(!asked || good.has(id), `the pack is not signed by key ${id}`, sidecar);
   const isTrusted = [...keys].some(([id, { name }]) => name !== undefined && good.has(id));
   must(options.trust === undefined || isTrusted, 'the pack is not signed by a trusted key', sidecar);
-  return { signatures };
+  return signatures;
 }
 
 /** A DSSE envelope over exactly this statement: who signed it. The signatures of known keys have to be good. */
@@ -847,13 +863,18 @@ async function main(args) {
   try {
     const result = await run(args);
     if (isJson) return print(process.stdout, JSON.stringify(result, null, 2));
-    const { job_id, manifest_sha256, files_verified, signatures } = result;
+    const { job_id, manifest_sha256, files_verified, signatures, approvals = [] } = result;
     const found = `verified job_id=${job_id} manifest=sha256:${manifest_sha256} files=${files_verified}`;
     print(process.stdout, printable(found));
     if (signatures?.length === 0) print(process.stdout, 'signature=none');
-    for (const { status, key_id, name } of signatures ?? []) {
-      const signer = name === undefined ? '' : ` name=${quote(name)}`;
-      print(process.stdout, printable(`signature=${status} key=${key_id}${signer}`));
+    const told = ({ status, key_id, name }, about = '') => {
+      const key = key_id === undefined ? '' : ` key=${key_id}`;
+      return printable(`${status}${about}${key}${name === undefined ? '' : ` name=${quote(name)}`}`);
+    };
+    for (const each of signatures ?? []) print(process.stdout, `signature=${told(each)}`);
+    for (const each of approvals) {
+      const about = ` checkpoint=${each.checkpoint_id} by=${quote(each.approved_by)}`;
+      print(process.stdout, `approval=${told(each, about)}`);
     }
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;

@@ -48,13 +48,20 @@ export class ChainCheck {
   readonly #jobId: string;
   readonly #lines: LineCursor;
   readonly #job = new JobFold();
-  readonly #paths = new Set<string>();
+  /** What the artifacts manifest lists, and what of it no checkpoint has claimed yet: no more is kept of the paths. */
+  readonly #listed: ReadonlySet<string>;
+  readonly #unclaimed: Set<string>;
+  readonly #listsTwice: boolean;
+  #claimsOthers = false;
   #hash: string;
   #count = 0;
   #document: Json | undefined;
 
-  constructor(reader: ZipReader, jobId: string) {
+  constructor(reader: ZipReader, jobId: string, artifacts: readonly string[]) {
     this.#jobId = jobId;
+    this.#listed = new Set(artifacts);
+    this.#unclaimed = new Set(artifacts);
+    this.#listsTwice = this.#listed.size < artifacts.length;
     this.#lines = new LineCursor(reader, CHAIN_EVENTS);
     this.#hash = genesisHash(jobId, sha256);
   }
@@ -75,7 +82,10 @@ export class ChainCheck {
     if (isObject(spec)) this.#document = spec['document'];
     this.#job.add(record);
     const checkpoint = checkpointOf(record);
-    for (const path of checkpoint === undefined ? [] : artifactPaths(checkpoint)) this.#paths.add(path);
+    for (const path of checkpoint === undefined ? [] : artifactPaths(checkpoint)) {
+      this.#unclaimed.delete(path);
+      this.#claimsOthers ||= !this.#listed.has(path);
+    }
     if (event.event['type'] !== 'approval_recorded') return undefined;
     const approval = approvalRecorded(this.#jobId, event.event);
     if ('problem' in approval) throw this.#refuse(approval.problem);
@@ -96,12 +106,7 @@ export class ChainCheck {
   }
 
   /** After the documents have been checked by themselves. */
-  async finish(
-    reader: ZipReader,
-    end: Json | undefined,
-    job: JsonObject,
-    artifacts: JsonObject,
-  ): Promise<void> {
+  async finish(reader: ZipReader, end: Json | undefined, job: JsonObject): Promise<void> {
     const { head, events } = isObject(end) ? end : {};
     if (head !== this.#hash || events !== this.#count) {
       throw mismatch(`${CHAIN_RUN} names another end of the chain`, {
@@ -113,8 +118,7 @@ export class ChainCheck {
     if (job['status'] !== this.#job.status || !sameJson(job['budgets'], this.#job.budgets))
       throw mismatch('job.json is not what the events add up to', { path: 'job.json' });
     await this.#checkSpec(reader);
-    const listed = (artifacts['artifacts'] as readonly JsonObject[]).map(({ path }) => path);
-    if (listed.length !== this.#paths.size || !listed.every((path) => this.#paths.delete(path as string)))
+    if (this.#listsTwice || this.#claimsOthers || this.#unclaimed.size > 0)
       throw mismatch('artifacts_manifest.json is not what the checkpoints claim', {
         path: 'artifacts_manifest.json',
       });

@@ -14,8 +14,8 @@
 import { canonicalJson } from '../model/canonical.ts';
 import { chainHash } from '../model/chain.ts';
 import type { Json, JsonObject } from '../model/json.ts';
+import { isTooDeep } from '../model/strict-json.ts';
 import { sha256 } from './hash.ts';
-import { isTooDeep } from './strict-json.ts';
 
 export const CHAIN_EVENTS = 'reeve/events.jsonl';
 export const CHAIN_NODES = 'reeve/nodes.jsonl';

@@ -9,12 +9,13 @@ import { chainHash, genesisHash } from '../model/chain.ts';
 import { ReeveError } from '../model/errors.ts';
 import type { RecordedEvent } from '../model/events.ts';
 import type { Json, JsonObject } from '../model/json.ts';
+import { DEPTH_MAX, isTooDeep } from '../model/strict-json.ts';
 import { Redactor } from '../policy/redaction/redactor.ts';
 import { artifactEntry, fileChunks, openArtifact, referenceHash, requireArtifactPath } from './artifacts.ts';
 import { CHAIN_EVENTS, CHAIN_NODES, CHAIN_RUN, chainLine, isObject } from './chain-entry.ts';
 import { compareBytes } from './entry-names.ts';
 import { sha256 } from './hash.ts';
-import { DEPTH_MAX, TEXT_BYTES_MAX } from './limits.ts';
+import { TEXT_BYTES_MAX } from './limits.ts';
 import { envelopeOf, MANIFEST, manifestOf, type Manifest } from './manifest.ts';
 import { writeFileAtomically } from './output-file.ts';
 import {
@@ -29,7 +30,6 @@ import {
 } from './records.ts';
 import { RunFold } from './run-fold.ts';
 import { Spool } from './spool.ts';
-import { isTooDeep } from './strict-json.ts';
 import { compareTimes } from './time.ts';
 import { ZipWriter, type Chunks } from './zip-writer.ts';
 

@@ -4,8 +4,6 @@
 export const PACK_BYTES_MAX = 512 * 1_048_576;
 /** One document, or one line of a `.jsonl` entry: what has to be in memory as a whole. */
 export const TEXT_BYTES_MAX = 16 * 1_048_576;
-/** Levels of nesting in it. Every reader can follow that far; what is deeper would depend on its stack. */
-export const DEPTH_MAX = 1000;
 /** Entries from this size on must not inflate by more than `RATIO_MAX`. */
 export const RATIO_FROM_BYTES = 16 * 1_048_576;
 export const RATIO_MAX = 100;

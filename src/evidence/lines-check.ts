@@ -24,7 +24,14 @@ export class LinesCheck {
   #isTogether = true;
   #isBroken = false;
 
-  constructor(reader: ZipReader, jobId: string, findings: Findings, onApproval: OnApproval | undefined) {
+  /** @param artifacts the paths that the artifacts manifest lists. */
+  constructor(
+    reader: ZipReader,
+    jobId: string,
+    artifacts: readonly string[],
+    findings: Findings,
+    onApproval: OnApproval | undefined,
+  ) {
     this.#jobId = jobId;
     this.#findings = findings;
     this.#onApproval = onApproval;
@@ -32,7 +39,7 @@ export class LinesCheck {
     this.#checkpoints = new LineCursor(reader, 'checkpoints.jsonl', 'checkpoints.jsonl');
     this.#approvals = new LineCursor(reader, 'approvals.jsonl', 'approvals.jsonl');
     const hasChain = [CHAIN_EVENTS, CHAIN_NODES, CHAIN_RUN].some((path) => reader.entries.has(path));
-    this.chain = hasChain ? new ChainCheck(reader, jobId) : undefined;
+    this.chain = hasChain ? new ChainCheck(reader, jobId, artifacts) : undefined;
   }
 
   async run(): Promise<void> {

@@ -1,11 +1,11 @@
 /** Documents and lines of a pack, checked against their schemas one at a time. */
 import { ReeveError } from '../model/errors.ts';
 import type { Json, JsonObject } from '../model/json.ts';
+import { AmbiguousJson, parseStrict } from '../model/strict-json.ts';
 import { TEXT_BYTES_MAX } from './limits.ts';
 import { MANIFEST, type Manifest } from './manifest.ts';
 import { SCHEMAS, type KnownEntry } from './schemas.ts';
 import { compile, type Check } from './shape.ts';
-import { AmbiguousJson, parseStrict } from './strict-json.ts';
 import type { ZipEntry, ZipReader } from './zip-reader.ts';
 
 const NEWLINE = 0x0a;

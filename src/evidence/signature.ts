@@ -53,6 +53,7 @@ export async function verifySignedJobpack(path: string, rules: SignatureRules): 
   return withVerified(
     path,
     async (verified, reader) => {
+      const told = approvals.result();
       const sidecar = rules.sidecar ?? sidecarPath(path);
       const read = await readSidecar(sidecar, rules.sidecar !== undefined);
       if (read === undefined && rules.requireSignature === true)
@@ -70,7 +71,7 @@ export async function verifySignedJobpack(path: string, rules: SignatureRules): 
           throw mismatch(`${sidecar} is a signature of something else than this pack`, { path: sidecar });
         signatures = known.packSignatures(read.envelope, sidecar);
       }
-      return { ...verified, signatures, approvals: approvals.result() };
+      return { ...verified, signatures, approvals: told };
     },
     (approval) => approvals.add(approval),
   );

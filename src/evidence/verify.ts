@@ -101,7 +101,8 @@ async function checkDocuments(
   const artifacts = await readDocument(reader, 'artifacts_manifest.json');
   const result = reader.entries.has(ACCEPT_RESULT) ? await readDocument(reader, ACCEPT_RESULT) : undefined;
   const findings = new Findings();
-  const check = new LinesCheck(reader, jobId, findings, onApproval);
+  const paths = artifactsOf(artifacts).map(({ path }) => path);
+  const check = new LinesCheck(reader, jobId, paths, findings, onApproval);
   await check.run();
   findings.throwUpTo(RANK.together);
   requireJob(jobId, job, 'job.json');
@@ -112,18 +113,13 @@ async function checkDocuments(
   if (check.chain === undefined) return;
   const end = await readEnd(reader, jobId);
   findings.throwUpTo(RANK.chain);
-  await check.chain.finish(reader, end, job, artifacts);
+  await check.chain.finish(reader, end, job);
 }
 
 /** Captured content has to be in the pack, with the hash that it is said to have; without content, only names are hashed. */
-function checkArtifacts(
-  { capture_mode: mode, artifacts }: JsonObject,
-  hashes: ReadonlyMap<string, string>,
-): void {
-  for (const { path, sha256: expected } of artifacts as unknown as readonly {
-    path: string;
-    sha256: string;
-  }[]) {
+function checkArtifacts(manifest: JsonObject, hashes: ReadonlyMap<string, string>): void {
+  const { capture_mode: mode } = manifest;
+  for (const { path, sha256: expected } of artifactsOf(manifest)) {
     const entry = mode === 'raw' ? artifactEntry(path) : path;
     const actual = mode === 'raw' ? hashes.get(entry) : referenceHash(path);
     if (actual !== expected)
@@ -133,4 +129,10 @@ function checkArtifacts(
         actual,
       });
   }
+}
+
+function artifactsOf({
+  artifacts,
+}: JsonObject): readonly { readonly path: string; readonly sha256: string }[] {
+  return artifacts as unknown as ReturnType<typeof artifactsOf>;
 }

@@ -1,5 +1,6 @@
 /** A trust file says whose keys they are (docs/jobpack.md, "Signatures"). */
 import { ReeveError } from '../model/errors.ts';
+import { AmbiguousJson, parseStrict } from '../model/strict-json.ts';
 import { publicKeyFrom, type PublicKey } from './keys.ts';
 
 export interface TrustedKey {
@@ -18,9 +19,9 @@ export function trustFrom(text: string, from: string): readonly TrustedKey[] {
   };
   let document: unknown;
   try {
-    document = JSON.parse(text);
-  } catch {
-    return refuse('', 'is no JSON');
+    document = parseStrict(text);
+  } catch (error) {
+    return refuse('', error instanceof AmbiguousJson ? error.message : 'is no JSON');
   }
   if (!isRecord(document)) return refuse('', 'is no object');
   const { schema_id: schemaId, schema_version: version, keys, ...other } = document;

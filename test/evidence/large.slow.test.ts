@@ -12,13 +12,18 @@ import { rawZip } from './raw-zip.ts';
 import {
   expectRefused,
   filesIn,
+  finishedPack,
+  jcs,
   referencePack,
   rehashed,
   seeded,
   test,
   verifyBytes,
   write,
+  type Any,
+  type Files,
 } from './support.ts';
+import { rechained } from './tamper-cases.ts';
 
 const FRACTION_ENDS_IN_ZERO = /T\d\d:\d\d:\d\d\.\d*0Z/;
 
@@ -178,6 +183,14 @@ test('W55 bombs are refused with 2 within 128 MiB of memory, however they are ma
   }
 });
 
+test('W55 paths that no manifest lists are not kept, however many a pack claims', async ({ dir }) => {
+  const path = join(dir, 'claims.zip');
+  await writeFile(path, rehashed(withCheckpoints(filesIn(await finishedPack(dir)), 75, 20_000)));
+  // All of them would not fit into this heap.
+  for (const action of ['verify', 'verify.mjs'])
+    expect((await measured(action, path, 64)).code, action).toBe('E_VERIFY_HASH_MISMATCH');
+});
+
 test('W57 a 500 MB artifact is captured and verified in less than 200 MB of memory', async ({ dir }) => {
   const workspace = join(dir, 'ws');
   await mkdir(join(workspace, 'notes'), { recursive: true });
@@ -197,6 +210,33 @@ test('W57 a 500 MB artifact is captured and verified in less than 200 MB of memo
   await truncate(big, 540_000_000);
   expect((await measured('capture', dir, 100)).code).toBe('E_INVALID_INPUT_SCHEMA');
 });
+
+/** The last checkpoint said again, each time with other paths; otherwise all is as it should be. */
+function withCheckpoints(files: Files, more: number, paths: number): Files {
+  const linesOf = (path: string): Any[] =>
+    (files.get(path) ?? '')
+      .trimEnd()
+      .split('\n')
+      .map((line): Any => JSON.parse(line));
+  const textOf = (lines: Any[]): string => lines.map((line) => `${jcs(line)}\n`).join('');
+  const [events, checkpoints] = [linesOf('events.jsonl'), linesOf('checkpoints.jsonl')];
+  return rechained((links) => {
+    const event = events.findLast(({ type }) => type === 'checkpoint_emitted');
+    const { body } = links[events.indexOf(event)];
+    for (let n = 0; n < more; n += 1) {
+      const seq = links.length + 1;
+      const added = Array.from({ length: paths }, (_, at) => `p${n * paths + at}`);
+      const delta = { added, changed: [], removed: [] };
+      links.push({ body: { ...body, seq, event: { ...body.event, delta } } });
+      const payload = { ...event.payload, artifacts_delta: delta };
+      events.push({ ...event, event_id: `evt_${seq}`, payload });
+      checkpoints.push({ ...checkpoints.at(-1), checkpoint_id: `cp_${seq}`, artifacts_delta: delta });
+    }
+    return links;
+  })(new Map(files))
+    .set('events.jsonl', textOf(events))
+    .set('checkpoints.jsonl', textOf(checkpoints));
+}
 
 /** Text that compresses, but not beyond the limit. */
 function noise(length: number): string {

@@ -6,9 +6,10 @@ import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect } from 'vitest';
-import { Refusal, verify } from '../../verify.mjs';
+import { ReeveError } from '../../src/model/errors.ts';
+import { verify } from '../../verify.mjs';
 import { DECISION, test as cliTest, type Any } from '../cli/rig.ts';
-import { verifyBoth } from './both.ts';
+import { signedAnswer, verifyBoth, type Asked } from './both.ts';
 import { filesIn, finishedPack, hash, jcs, referencePack, rehashed, test, type Files } from './support.ts';
 import { rechained } from './tamper-cases.ts';
 
@@ -153,11 +154,13 @@ const signedApproval =
       return links;
     })(files);
 
-async function answer(path: string, options: Any): Promise<number> {
-  const said = await verify(path, options).catch((error: unknown) => error);
-  if (said instanceof Refusal) return said.exitCode;
-  if (said instanceof Error) throw said;
-  return 0;
+/** Of both verifiers; without any key there is nothing to tell of signatures. */
+async function answer(path: string, options: Asked): Promise<number> {
+  if (Object.keys(options).length > 0) return signedAnswer(path, options);
+  return verifyBoth(path).then(
+    () => 0,
+    (error: ReeveError) => error.exitCode,
+  );
 }
 
 describe('signatures', () => {
@@ -188,12 +191,25 @@ describe('signatures', () => {
     expect(await answer(path, { requireSignature: true })).toBe(6);
     expect(await answer(path, { requireSignedApprovals: true })).toBe(6);
     expect(await answer(path, { publicKeys: [ann], signature: join(dir, 'none') })).toBe(6);
-    expect(await answer(path, { publicKeys: [join(dir, 'none')] })).toBe(6);
     expect(await answer(path, { publicKeys: [path] })).toBe(6);
-    for (const keys of ['x', [], [...entries, entries[0]], [{ name: '', public_key: ANN.pem }]]) {
-      await writeFile(join(dir, 'bad'), trusting(keys));
-      expect(await answer(path, { trust: join(dir, 'bad') }), JSON.stringify(keys)).toBe(6);
+    const unreadable: readonly [string, string][] = [
+      ['no list', trusting('x')],
+      ['no keys', trusting([])],
+      ['a key twice', trusting([...entries, entries[0]])],
+      ['a key of nobody', trusting([{ name: '', public_key: ANN.pem }])],
+      ['white space around a name', trusting([{ name: 'ann ', public_key: ANN.pem }])],
+      ['two keys in one', trusting([{ name: 'ann', public_key: ANN.pem + EVE.pem }])],
+      ['a name twice', trusting(entries).replace('{"name":"ann"', '{"name":"eve","name":"ann"')],
+      ['the keys twice', trusting(entries).replace('"keys":', '"keys":[],"keys":')],
+      ['half a character', trusting(entries).replace('"ann"', String.raw`"\ud800"`)],
+    ];
+    for (const [what, text] of unreadable) {
+      await writeFile(join(dir, 'bad'), text);
+      expect(await answer(path, { trust: join(dir, 'bad') }), what).toBe(6);
     }
+    // Of two keys in a file only one would be looked at.
+    await writeFile(join(dir, 'bad'), ANN.pem + BOB.pem);
+    expect(await answer(path, { publicKeys: [join(dir, 'bad')] })).toBe(6);
 
     await sidecar(envelope(about, ANN, EVE));
     expect(await verify(path, { publicKeys: [ann], requireSignature: true })).toMatchObject({
@@ -267,6 +283,13 @@ describe('signatures', () => {
       (_: Any, about: Any): Any =>
         envelope(about, ...signers);
     expect(await said(by(ANN), all)).toBe(0);
+    const found = await verify(path, { trust });
+    expect(found.approvals).toEqual([
+      { checkpoint_id: 'cp_11', approved_by: 'ann', status: 'good', key_id: ANN.id, name: 'ann' },
+    ]);
+    expect(run(dir, 'p.zip', '--trust', 'trust').stdout).toContain(
+      `signature=none\napproval=good checkpoint=cp_11 by="ann" key=${ANN.id} name="ann"\n`,
+    );
     expect(await said(by(ANN, EVE), all)).toBe(0);
     expect(await said(by(ANN), { publicKeys: [ann], requireSignedApprovals: true })).toBe(0);
     expect(await said(by(ANN), { publicKeys: [eve], requireSignedApprovals: true })).toBe(2);

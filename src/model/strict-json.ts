@@ -2,8 +2,10 @@
  * JSON that every reader understands alike (docs/jobpack.md, "What is in it"). A name twice in one object, a lone
  * surrogate and a number beyond a double have no RFC 8785 form, and readers differ in what they make of them.
  */
-import type { Json } from '../model/json.ts';
-import { DEPTH_MAX } from './limits.ts';
+import type { Json } from './json.ts';
+
+/** Levels of nesting that every reader can follow; what is deeper would depend on its stack. */
+export const DEPTH_MAX = 1000;
 
 /** It is JSON, and still refused. */
 export class AmbiguousJson extends Error {}
