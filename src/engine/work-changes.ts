@@ -2,7 +2,7 @@ import type { RecordedEvent } from '../model/events.ts';
 import { isPlan } from '../model/node.ts';
 import { awaitsDecision, deadlineOf, leaseOn, leaseOwner, type Node, type RunState } from '../model/state.ts';
 import { isTerminal } from '../model/transitions.ts';
-import type { ExpectedWork } from '../store/check.ts';
+import type { ExpectedWork } from '../store/work-rows.ts';
 import type { WorkChange } from '../store/run-store.ts';
 
 /**

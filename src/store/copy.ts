@@ -7,8 +7,10 @@ import { aliasesOf } from '../model/aliases.ts';
 import { encodeSnapshot } from '../model/snapshot.ts';
 import type { RunState } from '../model/state.ts';
 import type { BlobStore } from './blob-store.ts';
-import { Findings, missingRows, Walk, type CheckTools } from './check.ts';
+import type { CheckTools } from './check.ts';
 import type { Commit, RunHead, RunStore, StoredEvent } from './run-store.ts';
+import { Findings, Walk } from './walk.ts';
+import { missingRows } from './work-rows.ts';
 
 export interface CopyEnd {
   readonly runs: RunStore;

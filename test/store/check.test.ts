@@ -8,15 +8,11 @@ import { sha256, systemChance, systemClock } from '../../src/engine/system.ts';
 import { isPlan } from '../../src/model/node.ts';
 import { leaseOwner, type RunState } from '../../src/model/state.ts';
 import { isTerminal } from '../../src/model/transitions.ts';
-import {
-  checkRun,
-  checkStore,
-  type CheckTools,
-  type ExpectedWork,
-  type Finding,
-  repairRun,
-} from '../../src/store/check.ts';
+import { checkRun, checkStore, type CheckTools } from '../../src/store/check.ts';
 import { openStore, type Store } from '../../src/store/open-store.ts';
+import { repairRun } from '../../src/store/repair.ts';
+import type { Finding } from '../../src/store/walk.ts';
+import type { ExpectedWork } from '../../src/store/work-rows.ts';
 import { specOf } from '../model/rig.ts';
 import { StoreRig } from './rig.ts';
 

@@ -1,7 +1,9 @@
 /** `store check` and `store repair`: the database, every run from its events up, and the job directories beside it. */
 import { sha256 } from '../../engine/system.ts';
 import { expectedWork } from '../../engine/work-changes.ts';
-import { checkRun, checkStore, repairRun, type CheckTools, type Finding } from '../../store/check.ts';
+import { checkRun, checkStore, type CheckTools } from '../../store/check.ts';
+import { repairRun } from '../../store/repair.ts';
+import type { Finding } from '../../store/walk.ts';
 import { isJobId } from './job-id.ts';
 import type { Jobs } from './jobs.ts';
 import { forgetSettled } from './prune.ts';
