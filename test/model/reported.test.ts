@@ -1,7 +1,7 @@
 /** Runs that begin at once, limits of a command, and nodes whose end is reported from outside, whatever they do. */
 import { describe, expect, test } from 'vitest';
 import { usageAt } from '../../src/model/state.ts';
-import { claimant, RunRig, specOf, step } from './rig.ts';
+import { DECISION, claimant, RunRig, specOf, step } from './rig.ts';
 
 const ROOT = { id: 'root', kind: 'composite', executor: 'x' } as const;
 
@@ -87,6 +87,27 @@ describe('an end that is reported', () => {
     const queued = RunRig.of({ root: ROOT });
     report(queued, 'root');
     expect(queued.standing).toBe('succeeded');
+  });
+
+  test('under way is followed by what the step has to say, like any success', () => {
+    const rig = RunRig.of({
+      root: { id: 'root', kind: 'composite', drive: 'plan' },
+      nodes: [step('a', { after: DECISION, key: 'step:a' }), step('b', { needs: ['a'] }), step('c')],
+    });
+    rig.claim();
+    rig.start('a');
+    expect(report(rig, 'a').map(({ type }) => type)).toEqual([
+      'attempt_ended',
+      'checkpoint_emitted',
+      'key_recorded',
+    ]);
+    expect(rig.ready()).toEqual(['c']);
+    rig.perform('c');
+    expect(rig.standing).toBe('held:decision');
+    rig.approve(rig.open()[0] ?? 0);
+    rig.crash().resume();
+    rig.perform('b');
+    expect(rig.standing).toBe('succeeded');
   });
 
   test('comes once: I6 what is over stays as it is', () => {

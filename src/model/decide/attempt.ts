@@ -1,7 +1,14 @@
 import { canonicalJson } from '../canonical.ts';
 import type { AttemptRef, Command } from '../commands.ts';
 import type { AttemptError, Lease, NextState } from '../events.ts';
-import { hasAttempts, isExternal, type AttemptOutcome, type NodeSpec, type SettledState } from '../node.ts';
+import {
+  hasAttempts,
+  isExternal,
+  type ArtifactsDelta,
+  type AttemptOutcome,
+  type NodeSpec,
+  type SettledState,
+} from '../node.ts';
 import {
   isGated,
   isUndecided,
@@ -225,11 +232,7 @@ export function finishAttempt(draft: Draft, command: Finish): void {
   });
   if (isTerminal(state.standing)) return; // a canceled run gets no checkpoint
   if (node.state === 'canceled') return conclude(draft, node.parent); // nor does a leftover, whatever became of it
-  if (outcome === 'succeeded') {
-    if (spec.after !== undefined) declaredCheckpoint(draft, spec, spec.after, command.delta);
-    if (spec.key !== undefined) draft.emit({ type: 'key_recorded', node: spec.id, key: spec.key });
-    if (undecided) holdIfPossible(draft, 'decision'); // I8: what needs a composite comes after the decisions inside it
-  }
+  if (outcome === 'succeeded') afterSuccess(draft, spec, undecided, command.delta);
   const over = budgetViolations(draft);
   if (over.length > 0 && state.standing.phase === 'running') stopForBudget(draft, over);
   else if (outcome === 'over_budget') stopForBudget(draft, over.length > 0 ? over : ['usage']);
@@ -242,6 +245,16 @@ export function finishAttempt(draft: Draft, command: Finish): void {
   }
   if (isUnknown && spec.onInterrupt !== 'fail') holdForUnknown(draft, spec, STOPPED);
   conclude(draft, node.parent);
+}
+
+/**
+ * What comes with the success of a node, however it came about.
+ * @param undecided Decisions inside it are open: what needs a composite comes after those (I8).
+ */
+export function afterSuccess(draft: Draft, spec: NodeSpec, undecided: boolean, found?: ArtifactsDelta): void {
+  if (spec.after !== undefined) declaredCheckpoint(draft, spec, spec.after, found);
+  if (spec.key !== undefined) draft.emit({ type: 'key_recorded', node: spec.id, key: spec.key });
+  if (undecided) holdIfPossible(draft, 'decision');
 }
 
 /** Ends the live attempt of an external composite that is known to have been taken over. */

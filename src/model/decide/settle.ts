@@ -2,11 +2,11 @@ import type { Command } from '../commands.ts';
 import { isExternal } from '../node.ts';
 import { isUndecided, nodeState } from '../state.ts';
 import { isTerminal } from '../transitions.ts';
-import { endFromOutside, handOver } from './attempt.ts';
+import { afterSuccess, endFromOutside, handOver } from './attempt.ts';
 import { stopForBudget } from './budget.ts';
-import { budgetViolations, declaredCheckpoint } from './checkpoint.ts';
+import { budgetViolations } from './checkpoint.ts';
 import { conclude } from './conclude.ts';
-import { changeStanding, holdIfPossible, standingText } from './control.ts';
+import { changeStanding, standingText } from './control.ts';
 import { refuse, type Draft } from './draft.ts';
 
 export function settleNode(draft: Draft, command: Extract<Command, { type: 'settle' }>): void {
@@ -30,23 +30,20 @@ export function settleNode(draft: Draft, command: Extract<Command, { type: 'sett
       refuse('E_INVALID_INPUT_SCHEMA', 'settling an unknown outcome needs a name and a reason', { node: id });
     }
   }
+  const { spec } = node;
   const isRoot = id === state.spec.rootId;
   // Nobody will resume it for the sake of an end that is known.
   if (regardless && isRoot && state.standing.phase !== 'running') changeStanding(draft, { phase: 'running' });
-  if (node.live !== undefined && !external) {
-    endFromOutside(draft, node, node.live, settled);
-    return conclude(draft, node.parent);
-  }
-  // Whoever settles it has taken it over, and was faster than the news of that.
-  if (node.live !== undefined) handOver(draft, node, node.live);
-  const isHandedOver = state.open.has(id) && node.spec.executor !== undefined;
+  const isHandedOver =
+    external && spec.executor !== undefined && (node.live !== undefined || state.open.has(id));
   const undecided = settled.state === 'succeeded' && isUndecided(state, node);
-  draft.emit({ type: 'node_settled', node: id, ...settled });
-  if (undecided) holdIfPossible(draft, 'decision'); // I8, as when its attempt ends
-  if (settled.state === 'succeeded') {
-    if (node.spec.after !== undefined) declaredCheckpoint(draft, node.spec, node.spec.after);
-    if (node.spec.key !== undefined) draft.emit({ type: 'key_recorded', node: id, key: node.spec.key });
+  if (node.live !== undefined && !external) endFromOutside(draft, node, node.live, settled);
+  else {
+    // Whoever settles it has taken it over, and was faster than the news of that.
+    if (node.live !== undefined) handOver(draft, node, node.live);
+    draft.emit({ type: 'node_settled', node: id, ...settled });
   }
+  if (settled.state === 'succeeded') afterSuccess(draft, spec, undecided);
   // Only a running run ends by its root; a held one must be resumed or canceled first. What was handed over has ended all
   // the same, and is not told to come again: then its run ends once it is resumed.
   const isOfHeld = external && isRoot && state.standing.phase !== 'running';
