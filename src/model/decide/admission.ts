@@ -1,8 +1,10 @@
 import type { Command } from '../commands.ts';
 import { isGated } from '../state.ts';
-import { askBefore, requireApproval, requireEpoch, startable } from './attempt.ts';
 import { conclude } from './conclude.ts';
+import { requireApproval } from './decision.ts';
 import { recordFacts, type Draft } from './draft.ts';
+import { requireEpoch } from './lease.ts';
+import { askBefore, startable } from './start-attempt.ts';
 
 /** Whoever may start a node may also turn it away: then it fails without an attempt. */
 export function rejectNode(draft: Draft, command: Extract<Command, { type: 'reject' }>): void {

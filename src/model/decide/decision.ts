@@ -1,5 +1,6 @@
 import type { Command } from '../commands.ts';
 import { CHECKPOINT_TYPES } from '../node.ts';
+import type { RunState } from '../state.ts';
 import { isTerminal, sameStanding, type Standing } from '../transitions.ts';
 import { checkpointNow, SUMMARY_BYTES_MAX, utf8Length } from './checkpoint.ts';
 import { conclude, concludeAll } from './conclude.ts';
@@ -98,4 +99,15 @@ export function approve(draft: Draft, command: Extract<Command, { type: 'approve
   }
   if (isLast) concludeAll(draft);
   else conclude(draft, undefined);
+}
+
+/** Refuses whatever may only come after the approval of a checkpoint (I8). */
+export function requireApproval(state: RunState, checkpoint: number): never {
+  return refuse(
+    'E_CHECKPOINT_APPROVAL_REQUIRED',
+    `checkpoint cp_${checkpoint} of ${state.id} is not approved`,
+    {
+      checkpoint_id: `cp_${checkpoint}`,
+    },
+  );
 }

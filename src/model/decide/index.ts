@@ -7,15 +7,15 @@ import { unreachable, type Refusal } from '../errors.ts';
 import type { RecordedEvent } from '../events.ts';
 import type { RunState } from '../state.ts';
 import { askAboutNode, rejectNode } from './admission.ts';
-import { chargeAttempt, finishAttempt, interruptAttempt, startAttempt } from './attempt.ts';
-
 import { cancel, holdRun, pause } from './control.ts';
 import { create, importRun } from './create.ts';
 import { approve, emitCheckpoint } from './decision.ts';
 import { Draft, recordFacts, refuse, Refused } from './draft.ts';
+import { chargeAttempt, finishAttempt, interruptAttempt } from './end-attempt.ts';
 import { claim, expireDead, release } from './lease.ts';
 import { addNodes } from './nodes.ts';
 import { expireNode, settleNode } from './settle.ts';
+import { startAttempt } from './start-attempt.ts';
 
 export type Decided =
   | { readonly ok: true; readonly events: readonly RecordedEvent[] }

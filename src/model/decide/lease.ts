@@ -9,6 +9,7 @@ import { USAGE_KEYS } from '../usage.ts';
 import { checkpointNow, declaredCheckpoint, fitSummary } from './checkpoint.ts';
 import { changeStanding, standingText } from './control.ts';
 import { conclude, concludeAll } from './conclude.ts';
+import { requireApproval } from './decision.ts';
 import { refuse, type Draft } from './draft.ts';
 
 type Claim = Extract<Command, { type: 'claim' }>;
@@ -78,6 +79,24 @@ export function expire(draft: Draft, node: Node, { seenMs }: SeenLease): void {
   const lease = leaseOn(node);
   if (lease === undefined) return;
   draft.emit({ type: 'node_released', node: node.spec.id, lease, cause: 'expired', seenMs });
+}
+
+/** Fencing (I4): a write counts only under the current lease of the node's owner. */
+export function requireEpoch(state: RunState, id: string, epoch: number): void {
+  const owner = state.nodes.get(leaseOwner(state, id));
+  if (owner?.lease === undefined || owner.epoch !== epoch) leaseConflict(state, owner);
+}
+
+export function leaseConflict(state: RunState, owner: Node | undefined): never {
+  const lease = owner?.lease;
+  return refuse(
+    'E_LEASE_CONFLICT',
+    `the lease on run ${state.id} is ${lease === undefined ? 'gone' : `held by ${lease.worker}`}`,
+    {
+      job_id: state.id,
+      ...(lease === undefined ? {} : { existing_worker_id: lease.worker, existing_lease_id: lease.leaseId }),
+    },
+  );
 }
 
 function environmentFits(draft: Draft, command: Claim): boolean {
@@ -167,14 +186,7 @@ function raiseLimits(draft: Draft, { by, reason = '' }: Resume, limits: Limits):
 
 function requireApprovals(state: RunState): void {
   const open = firstOpenDecision(state);
-  if (open === undefined) return;
-  refuse(
-    'E_CHECKPOINT_APPROVAL_REQUIRED',
-    `checkpoint cp_${open.checkpoint} of ${state.id} is not approved`,
-    {
-      checkpoint_id: `cp_${open.checkpoint}`,
-    },
-  );
+  if (open !== undefined) requireApproval(state, open.checkpoint);
 }
 
 function refuseStanding(state: RunState, to: string): never {

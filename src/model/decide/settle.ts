@@ -2,12 +2,12 @@ import type { Command } from '../commands.ts';
 import { isExternal } from '../node.ts';
 import { isUndecided, nodeState } from '../state.ts';
 import { isTerminal } from '../transitions.ts';
-import { afterSuccess, endFromOutside, handOver } from './attempt.ts';
 import { stopForBudget } from './budget.ts';
 import { budgetViolations } from './checkpoint.ts';
 import { conclude } from './conclude.ts';
 import { changeStanding, standingText } from './control.ts';
 import { refuse, type Draft } from './draft.ts';
+import { afterSuccess, endFromOutside, handOver } from './end-attempt.ts';
 
 export function settleNode(draft: Draft, command: Extract<Command, { type: 'settle' }>): void {
   const { state } = draft;
