@@ -67,6 +67,7 @@ export function workChanges(events: readonly RecordedEvent[], state: RunState): 
       case 'phase_changed':
         changes.push(park(state));
         if (event.to.phase === 'running') deadlines(state, changes);
+        if (event.to.phase === 'running' && event.from.phase === 'held') retries(state, changes);
         break;
       case 'approval_recorded':
         changes.push(park(state));
@@ -143,6 +144,15 @@ function deadlines(state: RunState, changes: WorkChange[]): void {
     if (leaseOwner(state, id) !== id || state.nodes.get(id)?.lease !== undefined) continue;
     if (isIdle(state, id)) changes.push({ op: 'drop', node: id });
     else changes.push(offer(state, id));
+  }
+}
+
+/** A person looked: what waited to be tried again is due now. */
+function retries(state: RunState, changes: WorkChange[]): void {
+  for (const id of state.ready.keys()) {
+    const node = state.nodes.get(id);
+    const isRetry = node?.lastOutcome === 'failed' || node?.lastOutcome === 'timed_out';
+    if (isRetry && node.lease === undefined && isOffered(state, id)) changes.push(offer(state, id));
   }
 }
 

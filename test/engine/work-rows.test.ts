@@ -9,7 +9,7 @@ import { emptyState } from '../../src/model/state.ts';
 import { isTerminal } from '../../src/model/transitions.ts';
 import type { WorkChange } from '../../src/store/run-store.ts';
 import { anyMoves, anyPlan, commandOf, contextOf, type Plan } from '../model/arbitraries.ts';
-import { specOf, T0 } from '../model/rig.ts';
+import { specOf, step, T0 } from '../model/rig.ts';
 
 type Row = { state: 'offered' | 'leased' | 'parked'; worker: string | null };
 
@@ -41,6 +41,7 @@ function change(rows: Map<string, Row>, work: WorkChange): void {
 class Comparison {
   readonly state = emptyState('run-1');
   readonly rows = new Map<string, Row>();
+  readonly dueMs = new Map<string, number>();
   readonly known: string[] = [];
   compared = 0;
 
@@ -52,7 +53,10 @@ class Comparison {
       evolve(state, recorded);
       if (recorded.event.type === 'nodes_added') this.known.push(...recorded.event.nodes.map(({ id }) => id));
     }
-    for (const work of workChanges(decided.events, state)) change(rows, work);
+    for (const work of workChanges(decided.events, state)) {
+      change(rows, work);
+      if ('dueMs' in work) this.dueMs.set(work.node, work.dueMs);
+    }
     state.fresh.length = 0;
     if (isTerminal(state.standing)) {
       // What still runs must be found by someone: a row that is leased, or that may be claimed.
@@ -66,6 +70,9 @@ class Comparison {
       { state: row.state, worker: row.worker },
     ]);
     expect(rows, command.type).toEqual(new Map(expected));
+    for (const { node, state: is, dueMs } of expectedWork(state))
+      if (is !== 'leased')
+        expect(this.dueMs.get(node), `${command.type}: ${node} is due`).toBeLessThanOrEqual(dueMs);
   }
 
   begin({ spec, below }: Plan): void {
@@ -93,6 +100,30 @@ test('under any commands the rows are those that the state calls for', () => {
     { numRuns: 200, interruptAfterTimeLimit: 15_000 },
   );
   expect(compared).toBeGreaterThan(1000);
+});
+
+test('a person who resumes a run ends the back-off of its steps, also of those that nobody holds', () => {
+  const run = new Comparison();
+  run.begin({
+    spec: specOf({
+      root: { id: 'root', kind: 'composite' },
+      nodes: [step('a', { retry: { max: 3, backoffMs: 60_000, capMs: 60_000 } })],
+    }),
+    below: [],
+  });
+  const ctx = { nowMs: T0, sha256, random: () => 0.5 };
+  const claimed = (node: string) => ({ node, claimant: { worker: 'w', leaseId: 'l', ttlMs: 1000 } });
+  run.carryOut({ type: 'claim', ...claimed('root') }, ctx);
+  run.carryOut({ type: 'start', epoch: 1, ...claimed('a') }, ctx);
+  run.carryOut({ type: 'finish', node: 'a', attempt: 1, epoch: 1, outcome: 'failed', usage: {} }, ctx);
+  expect(run.rows.get('a')).toEqual({ state: 'offered', worker: null });
+  expect(run.dueMs.get('a')).toBe(T0 + 30_000);
+  run.carryOut({ type: 'pause', by: 'ann' }, ctx);
+  const resume = { by: 'ann' };
+  const seen = { live: false, seenMs: T0 };
+  run.carryOut({ type: 'claim', ...claimed('root'), resume }, { ...ctx, lease: seen });
+  expect(run.state.nodes.get('a')?.notBeforeMs).toBeUndefined();
+  expect(run.dueMs.get('a')).toBe(T0);
 });
 
 test('a free plan with nothing left but a decision is offered to nobody before its approval', () => {
