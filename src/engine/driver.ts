@@ -46,7 +46,7 @@ export class Driver {
   readonly #leaving = new AbortController();
   /** The claim is durable. */
   #isClaimed: boolean;
-  /** Of the run, from the store; our own commits are among them. */
+  /** Of the run, from the store, and not of what this process did to it. */
   #isNews = true;
   #lookedMs = 0;
   #woken: () => void = () => undefined;
@@ -81,7 +81,9 @@ export class Driver {
     const wake = (): void => this.#woken();
     const unsubscribe = this.#engine.store.subscribe((changed) => {
       if (changed !== undefined && changed !== runId) return;
-      this.#isNews = true;
+      // Told while a commit of ours is on its way, it is that commit, which is in memory already; or one before it, with
+      // which it fails. One just behind it is found by the next write, or the next look.
+      if (changed === undefined || !this.#engine.isCommitting(runId)) this.#isNews = true;
       wake();
     });
     signal.addEventListener('abort', wake);
@@ -125,8 +127,8 @@ export class Driver {
   }
 
   /**
-   * The run as it is now; undefined when the store does not say. What our own work did to it we know: the store is asked
-   * when it told of a change, and otherwise from time to time.
+   * The run as it is now; undefined when the store does not say. What this process did to it we know: the store is asked
+   * when it told of another change, and otherwise from time to time.
    */
   async #look(): Promise<RunState | undefined> {
     const { runId } = this.#lease;

@@ -175,6 +175,11 @@ export class Engine {
     return this.#hot.get(runId)?.state;
   }
 
+  /** Whether commits of this process to the run are on their way. */
+  isCommitting(runId: string): boolean {
+    return (this.#hot.get(runId)?.pending ?? 0) > 0;
+  }
+
   /** Events with seq > `after`; in order, at most `limit`. */
   async events(
     runId: string,
