@@ -172,12 +172,16 @@ describe('an executor that is gone before it answered', () => {
   /** @returns the NodeRun in its end, and the attempts that reached the executor, which hangs up on the first. */
   async function hungUp(stack: Stack, sideEffect: string) {
     const attempts: number[] = [];
-    const server = createServer(async (request, response) => {
-      const body = JSON.parse(Buffer.concat(await request.toArray()).toString());
-      attempts.push(body.extensions['reeve.attempt'] ?? 1);
-      if (attempts.length === 1) return void request.socket.destroy();
-      response.setHeader('content-type', 'application/json');
-      response.end(JSON.stringify({ node_run_id: body.node_run_id, state: 'succeeded' }));
+    const server = createServer((request, response) => {
+      let text = '';
+      request.on('data', (piece) => (text += String(piece)));
+      request.on('end', () => {
+        const body = JSON.parse(text);
+        attempts.push(body.extensions['reeve.attempt'] ?? 1);
+        if (attempts.length === 1) return void request.socket.destroy();
+        response.setHeader('content-type', 'application/json');
+        return void response.end(JSON.stringify({ node_run_id: body.node_run_id, state: 'succeeded' }));
+      });
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     stack.opened({ close: () => void server.close() });
