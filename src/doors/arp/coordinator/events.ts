@@ -27,16 +27,6 @@ export interface EventDraft {
   readonly data: Readonly<Record<string, unknown>>;
 }
 
-/** Types of model events that events of ARP are made of. */
-export const SOURCE_TYPES = [
-  'run_created',
-  'nodes_added',
-  'attempt_ended',
-  'node_settled',
-  'phase_changed',
-  'fact_recorded',
-];
-
 /** What happened, in the words of ARP; most model events are nothing there. The view may be any amount ahead. */
 export function eventsOf(view: RunView, { seq, event }: RecordedEvent): readonly EventDraft[] {
   switch (event.type) {

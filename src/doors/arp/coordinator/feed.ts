@@ -3,7 +3,7 @@ import type { Engine } from '../../../engine/engine.ts';
 import type { RecordedEvent } from '../../../model/events.ts';
 import type { EventEntry, EventFeed, EventPage } from '../event-stream/stream.ts';
 import { Wakers } from '../event-stream/wakers.ts';
-import { eventsOf, eventText, SOURCE_TYPES } from './events.ts';
+import { eventsOf, eventText } from './events.ts';
 import type { RunViews } from './run-views.ts';
 import type { RunView } from './view.ts';
 
@@ -94,7 +94,7 @@ export class RunFeed implements EventFeed {
       next += 1;
     }
     while (next <= view.version) {
-      const read = await this.#engine.events(view.id, next - 1, READ, SOURCE_TYPES);
+      const read = await this.#engine.events(view.id, next - 1, READ);
       for (const recorded of read) {
         if (recorded.seq > view.version) return;
         yield recorded;
