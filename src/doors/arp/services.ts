@@ -160,6 +160,25 @@ function versionRoute(name: string, version: string): Route {
   };
 }
 
+/** By which an executor is told that a NodeRun was canceled; what it does not have in progress is no failure. */
+export function cancelRoute(
+  of: 'atomic' | 'composite',
+  executor: { cancel(nodeRunId: string): Promise<void> },
+  summary: string,
+): Route {
+  return {
+    method: 'POST',
+    path: `/v1/${of}-node-runs/{node_run_id}:cancel`,
+    operation: of === 'atomic' ? 'cancelAtomicNodeRun' : 'cancelCompositeNodeRun',
+    summary,
+    responses: { 204: { description: 'Told', schema: 'none' } },
+    async handle({ params }) {
+      await executor.cancel(params['node_run_id'] ?? '');
+      return { status: 204, empty: true };
+    },
+  };
+}
+
 /** A check that says `down` instead of failing. */
 export async function checked(name: string, look: () => unknown): Promise<HealthCheck> {
   try {

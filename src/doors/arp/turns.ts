@@ -1,12 +1,15 @@
-/** How many may run at a time. Whoever comes when all places are taken waits in the order of arrival, and not without bound. */
-export class Slots {
+/** How many may work at a time. Whoever comes when all places are taken waits in the order of arrival. */
+export class Turns {
   readonly #waitingMax: number;
   /** In the order of arrival. */
   readonly #waiting = new Set<(hasPlace: boolean) => void>();
   #free: number;
 
-  /** @param places may be Infinity: nobody ever waits. */
-  constructor(places: number, waitingMax: number) {
+  /**
+   * @param places default: any number, and nobody ever waits.
+   * @param waitingMax how many may wait. Default: any number.
+   */
+  constructor(places = Number.POSITIVE_INFINITY, waitingMax = Number.POSITIVE_INFINITY) {
     this.#free = places;
     this.#waitingMax = waitingMax;
   }
@@ -32,6 +35,16 @@ export class Slots {
       this.#waiting.add(end);
       signal.addEventListener('abort', leave, { once: true });
     });
+  }
+
+  /** Works once there is a place. @throws the signal's reason when it aborts before */
+  async during<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    if (!(await this.take(signal))) throw signal.reason;
+    try {
+      return await work();
+    } finally {
+      this.give();
+    }
   }
 
   give(): void {

@@ -1,7 +1,7 @@
 // Composite NodeRuns across restarts, time limits, cancels and coordinators that are away (contract arp §8 H29).
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { Turns } from '../../../src/doors/arp/composite/turns.ts';
+import { Turns } from '../../../src/doors/arp/turns.ts';
 import { compositeSettings } from '../../../src/doors/arp/composite/settings.ts';
 import type { Strategy } from '../../../src/doors/arp/composite/strategy.ts';
 import { deterministicStrategy } from '../../../src/doors/arp/composite/strategy.ts';

@@ -7,6 +7,7 @@
  */
 import { join } from 'node:path';
 import { ServiceDatabase } from '../../../store/sqlite/service-database.ts';
+import { pageOf, type Page, type PageQuery } from '../pages.ts';
 import { ArpError } from '../wire/errors.ts';
 import { newHexId, wireTime } from '../wire/ids.ts';
 import { ArtifactFiles } from './files.ts';
@@ -132,16 +133,9 @@ export class Artifacts {
     this.#database.transaction(() => this.#statements.unlink.run(runId, id));
   }
 
-  /** Artifacts of a run in the order of their uploads. @param after `next` of the page before, or 0 */
-  ofRun(
-    runId: string,
-    after: number,
-    limit: number,
-  ): { readonly items: readonly Artifact[]; readonly next?: number } {
-    const rows = this.#statements.ofRun.all(runId, after, limit);
-    const last = rows.at(-1);
-    const items = rows.map(artifactOf);
-    return last !== undefined && rows.length === limit ? { items, next: last.no } : { items };
+  /** Artifacts of a run in the order of their uploads. */
+  ofRun(runId: string, query: PageQuery): Page<Artifact> {
+    return pageOf(this.#statements.ofRun.all(runId, query.after, query.limit), query, artifactOf);
   }
 
   /** @throws ArpError 404 */

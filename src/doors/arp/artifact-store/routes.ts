@@ -1,27 +1,16 @@
 /** The Artifact Store over HTTP (contract arp §2). Beside it: links to runs, which keep artifacts, and deletion (H27). */
-import type { HttpRequest, QueryParameter, Route, RouteGroup } from '../../http.ts';
+import type { HttpRequest, Route, RouteGroup } from '../../http.ts';
+import { pageDocument, pageQuery, PAGING } from '../pages.ts';
 import { arpService, checked } from '../services.ts';
-import { cursorPlace, cursorText } from '../wire/cursor.ts';
 import { validationFailed } from '../wire/errors.ts';
 import { COUNT, list, object, TEXT, TIME, URI } from '../../wire-schema.ts';
 import { artifactRecord, type Artifact, type Artifacts } from './artifacts.ts';
-
-const PAGE_DEFAULT = 100;
-const PAGE_MAX = 500;
 
 const ARTIFACT = object(
   { artifact_id: TEXT, uri: URI, size_bytes: COUNT, checksum_sha256: TEXT, created_at: TIME },
   { content_type: TEXT },
 );
 const ARTIFACT_PAGE = object({ items: list(ARTIFACT) }, { next_token: TEXT });
-
-const PAGING: Readonly<Record<string, QueryParameter>> = {
-  limit: {
-    description: `How many at most; default ${PAGE_DEFAULT}`,
-    schema: { type: 'integer', minimum: 1, maximum: PAGE_MAX },
-  },
-  page_token: { description: '`next_token` of the page before', schema: { type: 'string' } },
-};
 
 export interface ArtifactStoreOptions {
   readonly version: string;
@@ -127,13 +116,12 @@ function linkRoutes(artifacts: Artifacts, uriOf: UriOf): readonly Route[] {
       query: PAGING,
       responses: { 200: { description: 'A page', schema: ARTIFACT_PAGE } },
       async handle(request) {
-        const { limit = PAGE_DEFAULT, page_token: token } = request.query;
-        const after = token === undefined ? 0 : cursorPlace(token as string, 'page_token');
-        const { items, next } = artifacts.ofRun(request.params['run_id'] ?? '', after, limit as number);
+        const found = artifacts.ofRun(request.params['run_id'] ?? '', pageQuery(request.query));
+        const { items, ...more } = pageDocument(found);
         return {
           json: {
             items: items.map((artifact) => artifactRecord(artifact, uriOf(artifact.id, request))),
-            ...(next === undefined ? {} : { next_token: cursorText(next) }),
+            ...more,
           },
         };
       },

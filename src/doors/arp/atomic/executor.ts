@@ -7,6 +7,8 @@ import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { canonicalJson } from '../../../model/canonical.ts';
 import { ATTEMPT_EXTENSION, type AtomicExecution } from '../ports.ts';
+import { Turns } from '../turns.ts';
+import { unlessAborted } from '../waiting.ts';
 import { ArpError, validationFailed } from '../wire/errors.ts';
 import { wireTime } from '../wire/ids.ts';
 import type { AtomicExecuteRequest, AtomicExecuteResult } from '../wire/requests.ts';
@@ -14,7 +16,6 @@ import { checkInputs } from './inputs.ts';
 import { Ledger, type Entry } from './ledger.ts';
 import { NodeFailure, type AtomicNode, type NodeCall } from './node.ts';
 import { failed, OUTPUT_BYTES_DEFAULT, stopped, succeeded, type Outcome, type StopCause } from './outcome.ts';
-import { Slots } from './slots.ts';
 
 export interface AtomicExecutorOptions {
   /** By node type id. */
@@ -49,13 +50,13 @@ const TIMER_MS_MAX = 2_147_483_647;
 export class AtomicExecutor implements AtomicExecution {
   readonly #options: AtomicExecutorOptions;
   readonly #ledger: Ledger;
-  readonly #slots: Slots;
+  readonly #turns: Turns;
   #stopping = false;
 
   constructor(options: AtomicExecutorOptions) {
     this.#options = options;
     this.#ledger = new Ledger(options.remembered ?? REMEMBERED_DEFAULT);
-    this.#slots = new Slots(options.concurrency ?? Infinity, options.waitingMax ?? WAITING_DEFAULT);
+    this.#turns = new Turns(options.concurrency, options.waitingMax ?? WAITING_DEFAULT);
   }
 
   /**
@@ -92,7 +93,7 @@ export class AtomicExecutor implements AtomicExecution {
   /** Takes no more; what waits is refused, what runs may take `graceMs` more and is stopped then. */
   async stop(graceMs: number): Promise<void> {
     this.#stopping = true;
-    this.#slots.clear();
+    this.#turns.clear();
     const running = [...this.#ledger.underWay];
     const over = Promise.allSettled(running.map(({ result }) => result));
     await within(over, graceMs);
@@ -127,9 +128,9 @@ export class AtomicExecutor implements AtomicExecution {
       return this.#ended(id, failed('invalid_inputs', message, { details: { errors }, retryable: false }));
     }
     if (this.#stopping) throw notRun();
-    if (this.#slots.isFull)
+    if (this.#turns.isFull)
       throw new ArpError(503, 'executor_busy', 'too many calls wait already', { retryable: true });
-    if (!(await this.#slots.take(entry.control.signal))) {
+    if (!(await this.#turns.take(entry.control.signal))) {
       if (!entry.control.signal.aborted) throw notRun();
       return this.#ended(id, stopped('canceled', undefined));
     }
@@ -137,7 +138,7 @@ export class AtomicExecutor implements AtomicExecution {
       const startedMs = this.#options.nowMs();
       return this.#ended(id, await this.#run(node, { ...request, inputs }, entry), startedMs);
     } finally {
-      this.#slots.give();
+      this.#turns.give();
     }
   }
 
@@ -240,23 +241,21 @@ function notRun(): ArpError {
 
 /** @throws ArpError once the signal aborts: what was begun goes on. */
 async function whileWaiting<T>(result: Promise<T>, signal: AbortSignal): Promise<T> {
-  const answered = new AbortController();
-  const left = once(signal, answered.signal);
-  const first = await Promise.race([left, result.then((value) => ({ value }))]).finally(() =>
-    answered.abort(),
-  );
-  if (first !== undefined) return first.value;
-  throw new ArpError(502, 'atomic_executor_unavailable', 'nobody waits for the atomic executor any more', {
-    retryable: true,
-  });
+  try {
+    return await unlessAborted(signal, result);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    throw new ArpError(502, 'atomic_executor_unavailable', 'nobody waits for the atomic executor any more', {
+      retryable: true,
+    });
+  }
 }
 
-/** @param end after which nobody listens any more. */
-function once(signal: AbortSignal, end?: AbortSignal): Promise<undefined> {
+/** Waits for the signal. */
+function once(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const options = { once: true, ...(end === undefined ? {} : { signal: end }) };
-    if (signal.aborted) resolve(undefined);
-    else signal.addEventListener('abort', () => resolve(undefined), options);
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
   });
 }
 

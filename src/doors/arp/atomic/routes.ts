@@ -1,7 +1,7 @@
 /** The Atomic Executor over HTTP (contract arp §2): a failure of a node is an answer, not a failure. */
 import type { RouteGroup } from '../../http.ts';
 import type { AtomicExecution } from '../ports.ts';
-import { arpService } from '../services.ts';
+import { arpService, cancelRoute } from '../services.ts';
 import type { HealthCheck } from '../wire/common.ts';
 import {
   ATOMIC_EXECUTE_REQUEST,
@@ -39,17 +39,11 @@ export function atomicService(
           json: await executor.execute(body as AtomicExecuteRequest, FOR_EVER),
         }),
       },
-      {
-        method: 'POST',
-        path: '/v1/atomic-node-runs/{node_run_id}:cancel',
-        operation: 'cancelAtomicNodeRun',
-        summary: 'Stops a NodeRun, also one whose execute only comes now; one that ended stays as it is.',
-        responses: { 204: { description: 'Told', schema: 'none' } },
-        async handle({ params }) {
-          await executor.cancel(params['node_run_id'] ?? '');
-          return { status: 204, empty: true };
-        },
-      },
+      cancelRoute(
+        'atomic',
+        executor,
+        'Stops a NodeRun, also one whose execute only comes now; one that ended stays as it is.',
+      ),
     ],
   });
 }

@@ -1,7 +1,7 @@
 /** The Atomic Executor, asked over HTTP. */
 import type { AtomicExecution } from '../ports.ts';
 import { ATOMIC_EXECUTE_RESULT, type AtomicExecuteResult } from '../wire/requests.ts';
-import { post, type ServiceAddress } from './http-client.ts';
+import { post, postCancel, type ServiceAddress } from './http-client.ts';
 
 /** A node may take long: whoever runs it has limits of its own. Milliseconds. */
 const EXECUTE_MS = 24 * 3_600_000;
@@ -21,9 +21,6 @@ export function atomicClient(address: Omit<ServiceAddress, 'name'>): AtomicExecu
       // Not repeated: executors of others may run it twice.
       return (await post({ ...service, timeoutMs }, call)) as AtomicExecuteResult;
     },
-    async cancel(nodeRunId) {
-      const path = `/v1/atomic-node-runs/${encodeURIComponent(nodeRunId)}:cancel`;
-      await post(service, { path, schema: {}, repeatable: true });
-    },
+    cancel: (nodeRunId) => postCancel(service, 'atomic', nodeRunId),
   };
 }

@@ -1,7 +1,7 @@
 /** A composite executor, asked over HTTP. */
 import type { CompositeExecution } from '../ports.ts';
 import { COMPOSITE_BEGIN_RESPONSE, type CompositeBeginResponse } from '../wire/requests.ts';
-import { post, type ServiceAddress } from './http-client.ts';
+import { post, postCancel, type ServiceAddress } from './http-client.ts';
 
 export function compositeClient(address: Omit<ServiceAddress, 'name'>): CompositeExecution {
   const service: ServiceAddress = { ...address, name: 'composite_executor' };
@@ -11,9 +11,6 @@ export function compositeClient(address: Omit<ServiceAddress, 'name'>): Composit
       const call = { path: '/v1/composite-node-runs:begin', schema: COMPOSITE_BEGIN_RESPONSE };
       return (await post(service, { ...call, body: request, repeatable: true })) as CompositeBeginResponse;
     },
-    async cancel(nodeRunId) {
-      const path = `/v1/composite-node-runs/${encodeURIComponent(nodeRunId)}:cancel`;
-      await post(service, { path, schema: {}, repeatable: true });
-    },
+    cancel: (nodeRunId) => postCancel(service, 'composite', nodeRunId),
   };
 }

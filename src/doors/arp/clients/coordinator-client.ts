@@ -1,15 +1,8 @@
 /** The coordinator, as a composite executor asks it over HTTP. All of it may be repeated: children carry keys, ends stay ends. */
 import type { CompositeCallbacks } from '../ports.ts';
-import { NODE_RUNS_CREATE_RESPONSE } from '../wire/requests.ts';
+import { INTERNAL_NODE_RUNS_CREATE_RESPONSE } from '../wire/requests.ts';
 import { INTERNAL_NODE_RUN, type InternalNodeRun, type NodeRun } from '../wire/runs.ts';
-import { list, object } from '../../wire-schema.ts';
 import { get, post, type ServiceAddress } from './http-client.ts';
-
-/** Children may come with the keys that only services see (D2). */
-const CREATED = object(
-  { node_runs: list(INTERNAL_NODE_RUN) },
-  { extensions: NODE_RUNS_CREATE_RESPONSE.properties['extensions'] ?? {} },
-);
 
 export function coordinatorClient(address: Omit<ServiceAddress, 'name'>): CompositeCallbacks {
   const service: ServiceAddress = { ...address, name: 'run_coordinator' };
@@ -17,7 +10,8 @@ export function coordinatorClient(address: Omit<ServiceAddress, 'name'>): Compos
   return {
     async create(request) {
       const repeatable = request.node_runs.every(({ idempotency_key: key }) => key !== undefined);
-      const call = { path: '/v1/node-runs', schema: CREATED, body: request, repeatable };
+      const schema = INTERNAL_NODE_RUNS_CREATE_RESPONSE;
+      const call = { path: '/v1/node-runs', schema, body: request, repeatable };
       return ((await post(service, call)) as { readonly node_runs: readonly NodeRun[] }).node_runs;
     },
     async nodeRun(nodeRunId) {

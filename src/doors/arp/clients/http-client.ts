@@ -75,6 +75,16 @@ export async function post(service: ServiceAddress, call: PostCall): Promise<unk
   return repeatable ? again(send) : send();
 }
 
+/** Tells an executor that a NodeRun was canceled. @throws ArpError */
+export async function postCancel(
+  service: ServiceAddress,
+  of: 'atomic' | 'composite',
+  nodeRunId: string,
+): Promise<void> {
+  const path = `/v1/${of}-node-runs/${encodeURIComponent(nodeRunId)}:cancel`;
+  await post(service, { path, schema: {}, repeatable: true });
+}
+
 /** A PUT, once: whoever replaces documents knows when to try again. @throws ArpError */
 export async function put(
   service: ServiceAddress,

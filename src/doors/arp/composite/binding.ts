@@ -1,6 +1,7 @@
 /** Which node type does a subtask (contract arp §7.1 4). Pure. */
 import type { CandidateSet, CandidateSetRequest, InternalCompositeBeginRequest } from '../wire/requests.ts';
 import { namespacedOnly } from '../wire/common.ts';
+import { PLANNER_PREFIX } from '../wire/ids.ts';
 import type { Fields } from './assignment.ts';
 import { failure } from './failures.ts';
 import { isFields, type PriorStep, type Subtask } from './plan.ts';
@@ -8,7 +9,6 @@ import { isFields, type PriorStep, type Subtask } from './plan.ts';
 /** Extensions of a child: who planned it how, and on the first one the plan itself, by which a driver goes on. */
 export const STRATEGY_KEY = 'jarvis.composite.strategy';
 export const PLAN_KEY = 'jarvis.composite.plan';
-const PLANNER_PREFIX = 'jarvis.composite.planner';
 
 type Candidate = CandidateSet['candidates'][number];
 type Begin = Pick<InternalCompositeBeginRequest, 'constraints' | 'run_context' | 'extensions'>;

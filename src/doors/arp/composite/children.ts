@@ -1,11 +1,12 @@
 /** The children of one composite NodeRun: found again after a restart, created, waited for (contract arp §7.1 6, H29). */
 import type { CompositeCallbacks } from '../ports.ts';
+import { unlessAborted } from '../waiting.ts';
 import { ArpError } from '../wire/errors.ts';
 import { childNodeRunId } from '../wire/ids.ts';
 import type { NodeRunsCreateRequest } from '../wire/requests.ts';
 import type { InternalNodeRun, NodeRun } from '../wire/runs.ts';
 import { failure } from './failures.ts';
-import { type Clock, persistently, unlessAborted } from './patience.ts';
+import { type Clock, persistently } from './patience.ts';
 
 export interface Place {
   readonly runId: string;

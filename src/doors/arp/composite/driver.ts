@@ -1,6 +1,7 @@
 /** Drives one composite NodeRun from its begin to its end (contract arp §7.1): plan, then one child after the other. */
 import type { Selection } from '../ports.ts';
 import type { NodeTypes } from '../registry/node-types.ts';
+import { unlessAborted } from '../waiting.ts';
 import type { ArpError } from '../wire/errors.ts';
 import type { InternalCompositeBeginRequest } from '../wire/requests.ts';
 import type { InternalNodeRun, NodeRun } from '../wire/runs.ts';
@@ -9,13 +10,12 @@ import { chosenOf, PLAN_KEY, selectionRequest, STRATEGY_KEY } from './binding.ts
 import { Children, type ChildrenParts, isTerminal, OwnNodeEnded } from './children.ts';
 import { failure } from './failures.ts';
 import { inputSchemaOf } from './input-schema.ts';
-import { unlessAborted } from './patience.ts';
 import { isFields, type Plan, planOf, type Subtask } from './plan.ts';
 import { Report } from './report.ts';
 import type { CompositeSettings } from './settings.ts';
 import { priorStepsOf, sourcesOf } from './sources.ts';
 import type { Strategy } from './strategy.ts';
-import type { Turns } from './turns.ts';
+import type { Turns } from '../turns.ts';
 
 export interface DriverParts extends Pick<ChildrenParts, 'coordinator' | 'clock'> {
   readonly selection: Selection;

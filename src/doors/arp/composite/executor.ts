@@ -10,7 +10,7 @@ import { drive, type DriverParts } from './driver.ts';
 import type { Clock } from './patience.ts';
 import type { CompositeSettings } from './settings.ts';
 import type { Strategy } from './strategy.ts';
-import { Turns } from './turns.ts';
+import { Turns } from '../turns.ts';
 
 export interface CompositeParts {
   /** Undefined parts are refused at each begin, with 503. */

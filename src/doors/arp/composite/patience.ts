@@ -1,4 +1,5 @@
 /** Waiting that ends when it should. */
+import { unlessAborted } from '../waiting.ts';
 import { ArpError } from '../wire/errors.ts';
 
 /** Time as a driver sees it. */
@@ -10,19 +11,6 @@ export interface Clock {
 
 const PAUSE_FIRST_MS = 250;
 const PAUSE_MOST_MS = 30_000;
-
-/** What `promise` gives. @throws the signal's reason as soon as it aborts, whatever becomes of the promise */
-export async function unlessAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
-  const aborted = Promise.withResolvers<never>();
-  const leave = (): void => aborted.reject(signal.reason as Error);
-  if (signal.aborted) leave();
-  signal.addEventListener('abort', leave, { once: true });
-  try {
-    return await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener('abort', leave);
-  }
-}
 
 /** Asks again, ever less often, while the failure is one that passes. @throws the last failure after `forMs` */
 export async function persistently<T>(

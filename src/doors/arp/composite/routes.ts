@@ -1,6 +1,6 @@
 /** The Composite Executor over HTTP (contract arp §2): it takes work over at once, and reports to the coordinator. */
 import type { RouteGroup } from '../../http.ts';
-import { arpService } from '../services.ts';
+import { arpService, cancelRoute } from '../services.ts';
 import {
   COMPOSITE_BEGIN_RESPONSE,
   INTERNAL_COMPOSITE_BEGIN_REQUEST,
@@ -30,17 +30,11 @@ export function compositeService(
         responses: { 200: { description: 'Whether it was taken over', schema: COMPOSITE_BEGIN_RESPONSE } },
         handle: async ({ body }) => ({ json: await executor.begin(body as InternalCompositeBeginRequest) }),
       },
-      {
-        method: 'POST',
-        path: '/v1/composite-node-runs/{node_run_id}:cancel',
-        operation: 'cancelCompositeNodeRun',
-        summary: 'Stops driving a composite NodeRun; what is not in progress is no failure.',
-        responses: { 204: { description: 'It will end canceled, or was not in progress', schema: 'none' } },
-        async handle({ params }) {
-          await executor.cancel(params['node_run_id'] ?? '');
-          return { status: 204, empty: true };
-        },
-      },
+      cancelRoute(
+        'composite',
+        executor,
+        'Stops driving a composite NodeRun; what is not in progress is no failure.',
+      ),
     ],
   });
 }

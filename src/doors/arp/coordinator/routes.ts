@@ -2,9 +2,10 @@
 import type { Authenticate, HttpRequest, Route, RouteGroup } from '../../http.ts';
 import { STREAM_QUERY, streamReply } from '../event-stream/stream.ts';
 import { arpService } from '../services.ts';
-import { EXTENSIONS, type HealthCheck } from '../wire/common.ts';
+import type { HealthCheck } from '../wire/common.ts';
 import { INTERNAL_NODE_RUN, INTERNAL_RUN } from '../wire/runs.ts';
 import {
+  INTERNAL_NODE_RUNS_CREATE_RESPONSE,
   NODE_RUN_COMPLETE_REQUEST,
   NODE_RUN_EVALUATION_REQUEST,
   NODE_RUNS_CREATE_REQUEST,
@@ -14,14 +15,12 @@ import {
   type NodeRunsCreateRequest,
   type RunStartRequest,
 } from '../wire/requests.ts';
-import { list, object } from '../../wire-schema.ts';
 import { OURSELVES } from './access.ts';
 import { withAssignments, type AssignmentTokens } from './assignment-tokens.ts';
 import type { Coordinator } from './coordinator.ts';
 
 const BODY_BYTES_MAX = 16 * 1_048_576;
 
-const CREATED = object({ node_runs: list(INTERNAL_NODE_RUN) }, { extensions: EXTENSIONS });
 const EVENTS = { 200: { description: 'Events', type: 'application/x-ndjson' } };
 const NOTHING = { 204: { description: 'Recorded', schema: 'none' } } as const;
 
@@ -114,7 +113,9 @@ function nodeRunRoutes(coordinator: Coordinator, heartbeatMs: number | undefined
       operation: 'createNodeRuns',
       summary: 'Creates children of a composite NodeRun, all or none; with the same keys again, nothing.',
       body: { schema: NODE_RUNS_CREATE_REQUEST, required: true },
-      responses: { 200: { description: 'One for each spec, in their order', schema: CREATED } },
+      responses: {
+        200: { description: 'One for each spec, in their order', schema: INTERNAL_NODE_RUNS_CREATE_RESPONSE },
+      },
       async handle({ body, principal }) {
         const request = body as NodeRunsCreateRequest;
         const nodeRuns = await coordinator.create(request, principal);

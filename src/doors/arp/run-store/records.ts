@@ -1,5 +1,6 @@
 /** Runs and NodeRuns on SQLite: whole documents, with the few columns that they are found by. */
 import { ServiceDatabase } from '../../../store/sqlite/service-database.ts';
+import { pageOf, type Page, type PageQuery } from '../pages.ts';
 import { ArpError } from '../wire/errors.ts';
 import type { InternalNodeRun, InternalRun } from '../wire/runs.ts';
 
@@ -40,18 +41,6 @@ export interface Stored<T> {
   readonly record: T;
   /** Counts the writes of this record, from 1. */
   readonly version: number;
-}
-
-export interface Page<T> {
-  readonly items: readonly T[];
-  /** Insertion number of the last item, when there may be more. */
-  readonly next?: number;
-}
-
-export interface PageQuery {
-  /** Insertion number after which it begins. */
-  readonly after: number;
-  readonly limit: number;
 }
 
 interface Row {
@@ -135,11 +124,13 @@ export class RunRecords {
   /** In the order of their insertion. */
   runs(query: PageQuery, state?: string): Page<InternalRun> {
     const { all, run } = this.#statements;
-    return pageOf(state === undefined ? all.all(query) : run.page.all({ ...query, by: state }), query.limit);
+    const rows = state === undefined ? all.all(query) : run.page.all({ ...query, by: state });
+    return pageOf(rows, query, recordIn<InternalRun>);
   }
   /** In the order of their insertion. An unknown run has none. */
   nodeRuns(runId: string, query: PageQuery): Page<InternalNodeRun> {
-    return pageOf(this.#statements.node_run.page.all({ ...query, by: runId }), query.limit);
+    const rows = this.#statements.node_run.page.all({ ...query, by: runId });
+    return pageOf(rows, query, recordIn<InternalNodeRun>);
   }
 
   probe(): void {
@@ -159,7 +150,7 @@ export class RunRecords {
         });
       const existing = table.get.get(id);
       if (existing !== undefined) {
-        if (holder === id) return JSON.parse(existing.document) as T;
+        if (holder === id) return recordIn<T>(existing);
         throw new ArpError(409, `${kind}_already_exists`, `there is a ${words(kind)} ${id} already`, {
           details: { id },
         });
@@ -174,7 +165,7 @@ export class RunRecords {
   #get<T>(kind: Kind, id: string): Stored<T> {
     const row = this.#statements[kind].get.get(id);
     if (row === undefined) throw notFound(kind, id);
-    return { record: JSON.parse(row.document) as T, version: row.version };
+    return { record: recordIn<T>(row), version: row.version };
   }
 
   #put<T>(
@@ -220,10 +211,8 @@ export class RunRecords {
   }
 }
 
-function pageOf<T>(rows: readonly Row[], limit: number): Page<T> {
-  const items = rows.map(({ document }): T => JSON.parse(document));
-  const last = rows.at(-1);
-  return last !== undefined && rows.length === limit ? { items, next: last.no } : { items };
+function recordIn<T>({ document }: Row): T {
+  return JSON.parse(document);
 }
 
 function notFound(kind: Kind, id: string): ArpError {

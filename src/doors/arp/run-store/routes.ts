@@ -1,11 +1,11 @@
 /** The Run Store over HTTP (contract arp §2). Beside it: a list of runs, and replacing only what was read (H2, H24). */
-import type { HttpRequest, JsonReply, QueryParameter, Route, RouteGroup } from '../../http.ts';
+import type { HttpRequest, JsonReply, Route, RouteGroup } from '../../http.ts';
+import { pageDocument, pageQuery, PAGING } from '../pages.ts';
 import { arpService, checked } from '../services.ts';
 import { RUN_STATE } from '../wire/core.ts';
-import { cursorPlace, cursorText } from '../wire/cursor.ts';
 import { ArpError } from '../wire/errors.ts';
 import type { InternalNodeRun, InternalRun } from '../wire/runs.ts';
-import type { Page, PageQuery, RunRecords, Stored } from './records.ts';
+import type { RunRecords, Stored } from './records.ts';
 import {
   NODE_RUN_CREATE,
   NODE_RUN_PAGE,
@@ -16,16 +16,6 @@ import {
 } from './schemas.ts';
 
 const BODY_BYTES_MAX = 16 * 1_048_576;
-const PAGE_DEFAULT = 100;
-const PAGE_MAX = 500;
-
-const PAGING: Readonly<Record<string, QueryParameter>> = {
-  limit: {
-    description: `How many at most; default ${PAGE_DEFAULT}`,
-    schema: { type: 'integer', minimum: 1, maximum: PAGE_MAX },
-  },
-  page_token: { description: '`next_token` of the page before', schema: { type: 'string' } },
-};
 
 export function runStoreService(
   records: RunRecords,
@@ -67,7 +57,7 @@ function runRoutes(records: RunRecords): readonly Route[] {
       responses: { 200: { description: 'A page', schema: RUN_PAGE } },
       async handle({ query }) {
         const state = query['state'] as string | undefined;
-        return pageReply(records.runs(pageQuery(query), state));
+        return { json: pageDocument(records.runs(pageQuery(query), state)) };
       },
     },
     {
@@ -97,8 +87,9 @@ function runRoutes(records: RunRecords): readonly Route[] {
       summary: 'NodeRuns of a run in the order of their insertion; none for an unknown run.',
       query: PAGING,
       responses: { 200: { description: 'A page', schema: NODE_RUN_PAGE } },
-      handle: async ({ params, query }) =>
-        pageReply(records.nodeRuns(params['run_id'] ?? '', pageQuery(query))),
+      handle: async ({ params, query }) => ({
+        json: pageDocument(records.nodeRuns(params['run_id'] ?? '', pageQuery(query))),
+      }),
     },
   ];
 }
@@ -148,17 +139,6 @@ function nodeRunRoutes(records: RunRecords): readonly Route[] {
 
 function stored<T>(kind: 'run' | 'node_run', { record, version }: Stored<T>): JsonReply {
   return { headers: { etag: `"${version}"` }, json: { [kind]: record } };
-}
-
-function pageReply<T>({ items, next }: Page<T>): JsonReply {
-  return { json: { items, ...(next === undefined ? {} : { next_token: cursorText(next) }) } };
-}
-
-function pageQuery({ limit = PAGE_DEFAULT, page_token: token }: HttpRequest['query']): PageQuery {
-  return {
-    limit: limit as number,
-    after: token === undefined ? 0 : cursorPlace(token as string, 'page_token'),
-  };
 }
 
 /** @throws ArpError 412: none of ours was ever read as this one. */

@@ -2,12 +2,11 @@
 import { mergeConstraints, nodeRefused, SIDE_EFFECTS, type SideEffect } from '../../../model/constraints.ts';
 import { highest } from '../registry/semver.ts';
 import type { CONSTRAINT_ENVELOPE, NodeType } from '../wire/core.ts';
+import { PLANNER_PREFIX } from '../wire/ids.ts';
 import type { TypeOf } from '../../wire-schema.ts';
 import { byIdAndVersion } from './words.ts';
 
 export type ConstraintEnvelope = TypeOf<typeof CONSTRAINT_ENVELOPE>;
-
-const PLANNER_PREFIX = 'jarvis.composite.planner';
 
 export interface Inventory {
   /** By id. */

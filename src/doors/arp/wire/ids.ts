@@ -1,6 +1,9 @@
 /** Ids and times as ARP writes them. */
 import { createHash, randomBytes } from 'node:crypto';
 
+/** Ids of composites that plan begin with it, unless they say so otherwise (contract arp §7). */
+export const PLANNER_PREFIX = 'jarvis.composite.planner';
+
 /** 32 hex digits, which nobody has drawn before. */
 export function newHexId(): string {
   return randomBytes(16).toString('hex');

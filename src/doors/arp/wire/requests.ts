@@ -20,7 +20,7 @@ import {
   RUN_CONTEXT,
   SUBTASK_SPEC,
 } from './core.ts';
-import { NODE_RUN } from './runs.ts';
+import { INTERNAL_NODE_RUN, NODE_RUN } from './runs.ts';
 import { ANYTHING, list, object, TEXT, TIME, YES_OR_NO, type TypeOf } from '../../wire-schema.ts';
 
 const extensions = EXTENSIONS;
@@ -57,6 +57,11 @@ export const NODE_RUNS_CREATE_REQUEST = object(
   { extensions },
 );
 export const NODE_RUNS_CREATE_RESPONSE = object({ node_runs: list(NODE_RUN) }, { extensions });
+/** As services of the stack see it: children with the keys that only they know (D2). */
+export const INTERNAL_NODE_RUNS_CREATE_RESPONSE = object(
+  { node_runs: list(INTERNAL_NODE_RUN) },
+  { extensions },
+);
 export const NODE_RUN_EVALUATION_REQUEST = object(
   { evaluation_result: EVALUATION_RESULT },
   { recovery_action: RECOVERY_ACTION, extensions },

@@ -81,7 +81,8 @@ interface Described {
 /** Without optional fields that are null, as deep as the schema names fields. What may hold anything stays as it is. */
 export function withoutNulls(schema: object, value: unknown): unknown {
   const { properties, required = [], items }: Described = schema;
-  if (Array.isArray(value)) return items === undefined ? value : value.map((item) => withoutNulls(items, item));
+  if (Array.isArray(value))
+    return items === undefined ? value : value.map((item) => withoutNulls(items, item));
   if (properties === undefined || typeof value !== 'object' || value === null) return value;
   const fields = Object.entries(value).flatMap(([name, field]): [string, unknown][] => {
     const known = Object.hasOwn(properties, name) ? properties[name] : undefined;
