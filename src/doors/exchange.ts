@@ -80,3 +80,14 @@ export function begin(url: string, { body, tls = secure, ...sent }: Sent): Promi
     stream.pipe(asked);
   });
 }
+
+/** The same, begun within a time; its body may then last. @throws as `begin`; a TimeoutError after `ms` */
+export async function beginWithin(ms: number, url: string, sent: Sent): Promise<IncomingMessage> {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(new DOMException('', 'TimeoutError')), ms);
+  try {
+    return await begin(url, { ...sent, signal: AbortSignal.any([sent.signal, late.signal]) });
+  } finally {
+    clearTimeout(timer);
+  }
+}

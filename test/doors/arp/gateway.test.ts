@@ -108,6 +108,19 @@ describe('G32 a coordinator that is not there', () => {
     expect(await fieldErrors(HEALTH, health.json)).toEqual([]);
   });
 
+  test('or sends elsewhere: 502, and nobody is asked there with the token', async ({ stack }) => {
+    const asked: string[] = [];
+    const baseUrl = await upstream(stack, (request, response) => {
+      asked.push(request.url ?? '');
+      response.writeHead(307, { location: '/elsewhere' }).end();
+    });
+    const address = { baseUrl, authorization: async () => 'Bearer secret' };
+    const gateway = await stack.serve(gatewayService(address, WORLD));
+    const answer = await gateway.get('/v1/runs/r');
+    expect([answer.status, answer.json.error.code]).toEqual([502, 'run_coordinator_unavailable']);
+    expect(asked).toEqual(['/v1/runs/r']);
+  });
+
   test('or was never named: 503', async ({ stack }) => {
     const gateway = await stack.serve(gatewayService(undefined, WORLD));
     const answer = await gateway.get('/v1/runs/r');

@@ -1,6 +1,6 @@
 /** Streams of lines (NDJSON), read as they come (contract arp §2). */
 import type { IncomingMessage } from 'node:http';
-import { begin } from '../../exchange.ts';
+import { beginWithin } from '../../exchange.ts';
 import { failureIn, parsed, reasonOf, tokenFor, unavailable } from './failures.ts';
 import type { ServiceAddress } from './http-client.ts';
 
@@ -37,15 +37,10 @@ export async function* linesOf(
 
 async function opened(service: ServiceAddress, path: string, signal: AbortSignal): Promise<IncomingMessage> {
   const token = await tokenFor(service);
-  const late = new AbortController();
-  const timer = setTimeout(
-    () => late.abort(new DOMException('', 'TimeoutError')),
-    service.timeoutMs ?? ANSWER_MS,
-  );
   try {
-    const answer = await begin(`${service.baseUrl}${path}`, {
+    const answer = await beginWithin(service.timeoutMs ?? ANSWER_MS, `${service.baseUrl}${path}`, {
       method: 'GET',
-      signal: AbortSignal.any([signal, late.signal]),
+      signal,
       headers: {
         accept: 'application/x-ndjson, application/json',
         ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
@@ -55,8 +50,6 @@ async function opened(service: ServiceAddress, path: string, signal: AbortSignal
   } catch (error) {
     if (signal.aborted) throw signal.reason;
     throw unavailable(service, reasonOf(error));
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -1,8 +1,8 @@
 /** Hands a request on to the coordinator and its answer back, both as they are (contract arp §2). */
-import { setTimeout as delay } from 'node:timers/promises';
+import type { IncomingMessage } from 'node:http';
+import { beginWithin } from '../../exchange.ts';
 import { HttpFailure, type HttpRequest, type StreamReply } from '../../http.ts';
-import { TokenFailure } from '../../../policy/auth/token-source.ts';
-import { ArpError } from '../wire/errors.ts';
+import { reasonOf, tokenFor, unavailable } from '../clients/failures.ts';
 
 export interface CoordinatorAddress {
   /** As `baseUrlOf` gives it. */
@@ -19,6 +19,7 @@ export interface Relayed {
 
 /** How long the coordinator may take until it begins to answer, milliseconds; a stream may then last. */
 const ANSWER_MS = 60_000;
+const COORDINATOR = { name: 'run_coordinator' };
 const BODY_BYTES_MAX = 16 * 1_048_576;
 const HEADERS_ON = ['accept', 'content-type', 'last-event-id', 'x-request-id'] as const;
 const HEADERS_BACK = ['allow', 'cache-control', 'retry-after', 'www-authenticate'] as const;
@@ -29,28 +30,17 @@ export async function relay(
   request: HttpRequest,
   { method, path }: Relayed,
 ): Promise<StreamReply> {
-  const token = await authorization(request).catch((error: unknown) => {
-    if (!(error instanceof TokenFailure)) throw error;
-    const { status, reason, message } = error;
-    throw new ArpError(status, reason, message, { retryable: status >= 500 });
-  });
+  const token = await tokenFor({ token: () => authorization(request) });
   const given = HEADERS_ON.flatMap((name) => {
     const value = request.headers[name];
     return value === undefined ? [] : [[name, String(value)] as const];
   });
   const body = method === 'POST' ? await wholeBody(request) : undefined;
-  const answered = new AbortController();
-  const late = new AbortController();
-  void delay(ANSWER_MS, undefined, { signal: answered.signal, ref: false }).then(
-    () => late.abort('it did not answer in time'),
-    () => undefined,
-  );
-  let answer: Response;
+  let answer: IncomingMessage;
   try {
-    answer = await fetch(`${baseUrl}${path}${queryOf(request)}`, {
+    answer = await beginWithin(ANSWER_MS, `${baseUrl}${path}${queryOf(request)}`, {
       method,
-      redirect: 'error', // a token must not follow it
-      signal: AbortSignal.any([request.signal, late.signal]),
+      signal: request.signal,
       headers: {
         ...Object.fromEntries(given),
         'accept-encoding': 'identity',
@@ -59,20 +49,23 @@ export async function relay(
       ...(body === undefined ? {} : { body }),
     });
   } catch (error) {
-    throw unavailable(error);
-  } finally {
-    answered.abort();
+    throw unavailable(COORDINATOR, reasonOf(error));
+  }
+  const { statusCode: status = 502, headers } = answer;
+  if (status >= 300 && status < 400) {
+    answer.destroy();
+    throw unavailable(COORDINATOR, `it answered ${status}, and a token must not follow it elsewhere`);
   }
   return {
-    status: answer.status,
-    type: answer.headers.get('content-type') ?? 'application/octet-stream',
+    status,
+    type: headers['content-type'] ?? 'application/octet-stream',
     headers: Object.fromEntries(
       HEADERS_BACK.flatMap((name) => {
-        const value = answer.headers.get(name);
-        return value === null ? [] : [[name, value] as const];
+        const value = headers[name];
+        return value === undefined ? [] : [[name, String(value)] as const];
       }),
     ),
-    stream: answer.body ?? nothing(),
+    stream: answer,
   };
 }
 
@@ -98,15 +91,4 @@ function queryOf({ query }: HttpRequest): string {
   const text = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) text.set(name, String(value));
   return text.size === 0 ? '' : `?${text.toString()}`;
-}
-
-async function* nothing(): AsyncGenerator<Uint8Array> {}
-
-function unavailable(error: unknown): ArpError {
-  const { code } = ((error as Error).cause ?? {}) as { readonly code?: unknown };
-  const reason =
-    typeof code === 'string' ? code : typeof error === 'string' ? error : 'the connection failed';
-  return new ArpError(502, 'run_coordinator_unavailable', `the run coordinator cannot be asked: ${reason}`, {
-    retryable: true,
-  });
 }
