@@ -21,7 +21,7 @@ import type { RunSpec } from '../../model/run-spec.ts';
 import { ACCEPT_CONFIG_FILE, configPathOf, loadAcceptConfig } from './accept-config.ts';
 import { ACCEPT_FACT, ACCEPT_FILE } from './accept-fact.ts';
 import { jobDir } from './job-id.ts';
-import { requireJob, runSpecOf, type Jobs } from './jobs.ts';
+import { eventsIn, requireJob, runSpecOf, type Jobs } from './jobs.ts';
 import { approvalRecord, checkpointRecord, lineOf, projectionOf } from './lines.ts';
 import { exportJob, workspaceOf } from './pack.ts';
 import { statusResponse } from './read.ts';
@@ -30,8 +30,6 @@ import { APPROVAL_RECORD_SCHEMA, CHECKPOINT_SCHEMA, STATUS_RESPONSE_SCHEMA } fro
 import { runShellCommand } from './shell-command.ts';
 import { formatTime } from './time.ts';
 import { problemsOf } from '../validate.ts';
-
-const PAGE = 2000;
 
 export interface AcceptOptions {
   /** As a user names it; default: the job spec's `acceptance.config_path`, else `accept.yaml`. */
@@ -146,19 +144,15 @@ async function recordsOf(jobs: Jobs, jobId: string, spec: RunSpec): Promise<Reco
   const projection = projectionOf(jobId, spec, jobs.version);
   const checkpoints: JsonObject[] = [];
   const approvals: JsonObject[] = [];
-  const types = ['checkpoint_emitted', 'approval_recorded', 'line_imported'];
-  for (let after = 0; ; ) {
-    const events = await jobs.engine.events(jobId, after, PAGE, types);
-    for (const recorded of events) {
-      after = recorded.seq;
-      const line = lineOf(recorded, projection);
-      const checkpoint = checkpointRecord(line, jobId, projection.producerVersion);
-      const approval = approvalRecord(line);
-      if (checkpoint !== undefined) checkpoints.push(checkpoint);
-      if (approval !== undefined) approvals.push(approval);
-    }
-    if (events.length < PAGE) return { checkpoints, approvals };
+  const types = ['checkpoint_emitted', 'approval_recorded', 'line_imported'] as const;
+  for await (const recorded of eventsIn(jobs, jobId, types)) {
+    const line = lineOf(recorded, projection);
+    const checkpoint = checkpointRecord(line, jobId, projection.producerVersion);
+    const approval = approvalRecord(line);
+    if (checkpoint !== undefined) checkpoints.push(checkpoint);
+    if (approval !== undefined) approvals.push(approval);
   }
+  return { checkpoints, approvals };
 }
 
 /** The first document that does not fit, and why. */

@@ -4,6 +4,7 @@ import type { Executor } from '../../engine/executor.ts';
 import { newLeaseId } from '../../engine/process-proof.ts';
 import { Worker } from '../../engine/worker.ts';
 import { ReeveError } from '../../model/errors.ts';
+import type { RecordedEvent, RunEvent } from '../../model/events.ts';
 import type { RunSpec } from '../../model/run-spec.ts';
 import type { RunState } from '../../model/state.ts';
 import type { RunHead } from '../../store/run-store.ts';
@@ -12,6 +13,8 @@ import { captureFingerprint, type Surroundings } from './fingerprint.ts';
 import { importDirectory } from './import-dir.ts';
 import { jobDir, requireJobId } from './job-id.ts';
 import type { RunSurroundings } from './to-run.ts';
+
+type EventType = RunEvent['type'];
 
 export interface Jobs {
   readonly engine: Engine;
@@ -130,6 +133,24 @@ function refuseForeignLease(
       expires_at: lease.expires_at,
     },
   );
+}
+
+/** Most events that are in memory at a time. */
+const PAGE = 2000;
+
+/** Events of some types, in order. @param after number of the last event that is not wanted */
+export async function* eventsIn(
+  { engine }: Pick<Jobs, 'engine'>,
+  jobId: string,
+  types: readonly EventType[],
+  after = 0,
+): AsyncGenerator<RecordedEvent> {
+  for (let last = after; ; ) {
+    const page = await engine.events(jobId, last, PAGE, types);
+    yield* page;
+    last = page.at(-1)?.seq ?? last;
+    if (page.length < PAGE) return;
+  }
 }
 
 /** Reads the spec of a run from its events; the state keeps only what deciding needs. */

@@ -15,7 +15,7 @@ import type { SigningKey } from '../../policy/keys.ts';
 import { requirePattern } from './redact-flag.ts';
 import { ACCEPT_FILE, acceptResultIn } from './accept-fact.ts';
 import { jobDir, requireJobId } from './job-id.ts';
-import { requireJob, runSpecOf, type Jobs } from './jobs.ts';
+import { eventsIn, requireJob, runSpecOf, type Jobs } from './jobs.ts';
 import { lineOf, projectionOf, type Line, type Projection } from './lines.ts';
 
 const PAGE = 2000;
@@ -143,14 +143,8 @@ export function workspaceOf({ nodes }: RunSpec, cwd: string): string {
 /** The last one on record; of an imported job, the one in its directory, which was written before it was imported. */
 async function acceptanceOf(jobs: Jobs, jobId: string, version: number): Promise<JsonObject | undefined> {
   let found: Json | undefined;
-  for (let after = 0; ; ) {
-    const facts = await jobs.engine.events(jobId, after, PAGE, ['fact_recorded']);
-    for (const recorded of facts) {
-      after = recorded.seq;
-      if (after <= version) found = acceptResultIn(recorded) ?? found;
-    }
-    if (facts.length < PAGE) break;
-  }
+  for await (const recorded of eventsIn(jobs, jobId, ['fact_recorded']))
+    if (recorded.seq <= version) found = acceptResultIn(recorded) ?? found;
   found ??= await importedAcceptance(jobs, jobId);
   if (found === undefined) return undefined;
   if (fitsSchema('accept/accept_result.json', found) && found['job_id'] === jobId) return found;

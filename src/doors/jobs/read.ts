@@ -7,7 +7,7 @@ import type { RunState } from '../../model/state.ts';
 import type { ListPosition, RunHead, RunPage } from '../../store/run-store.ts';
 import { isOfAgents } from '../progress.ts';
 import { isJobId } from './job-id.ts';
-import { importJob, jobState, requireJob, runSpecOf, type Jobs } from './jobs.ts';
+import { eventsIn, importJob, jobState, requireJob, runSpecOf, type Jobs } from './jobs.ts';
 import { checkpointRecord, lineOf, projectionOf } from './lines.ts';
 import { parseCheckpointId, standingOf, statusOf, type Status } from './map.ts';
 import { formatTime } from './time.ts';
@@ -58,15 +58,11 @@ export async function listCheckpoints(jobs: Jobs, id: string): Promise<readonly 
   const { id: jobId } = await requireJob(jobs, id);
   const projection = projectionOf(jobId, await runSpecOf(jobs, jobId), jobs.version);
   const records: JsonObject[] = [];
-  for (let after = 0; ; ) {
-    const events = await jobs.engine.events(jobId, after, 2000, ['checkpoint_emitted', 'line_imported']);
-    for (const recorded of events) {
-      const record = checkpointRecord(lineOf(recorded, projection), jobId, projection.producerVersion);
-      if (record !== undefined) records.push(record);
-      after = recorded.seq;
-    }
-    if (events.length < 2000) return records;
+  for await (const recorded of eventsIn(jobs, jobId, ['checkpoint_emitted', 'line_imported'])) {
+    const record = checkpointRecord(lineOf(recorded, projection), jobId, projection.producerVersion);
+    if (record !== undefined) records.push(record);
   }
+  return records;
 }
 
 /** @throws ReeveError E_INVALID_INPUT_SCHEMA: ill-formed, unknown, or not a checkpoint (W28). */
@@ -100,15 +96,11 @@ export async function approvalsOf(
 ): Promise<readonly { readonly by: string; readonly keyIds: readonly string[] }[]> {
   const seq = parseCheckpointId(checkpoint);
   const found: { by: string; keyIds: readonly string[] }[] = [];
-  for (let after = seq; ; ) {
-    const events = await jobs.engine.events(id, after, 2000, ['approval_recorded']);
-    for (const { seq: at, event } of events) {
-      after = at;
-      if (event.type !== 'approval_recorded' || event.checkpoint !== seq) continue;
-      found.push({ by: event.by, keyIds: (event.signature?.signatures ?? []).map(({ keyid }) => keyid) });
-    }
-    if (events.length < 2000) return found;
+  for await (const { event } of eventsIn(jobs, id, ['approval_recorded'], seq)) {
+    if (event.type !== 'approval_recorded' || event.checkpoint !== seq) continue;
+    found.push({ by: event.by, keyIds: (event.signature?.signatures ?? []).map(({ keyid }) => keyid) });
   }
+  return found;
 }
 
 export interface ListedJob {
@@ -141,10 +133,7 @@ export async function listJobs(
   // `held` is one phase with several holds: filtered here, page by page, so that other phases can be asked for beside.
   const isListed = (head: RunHead): boolean =>
     !isOfAgents(head) && // the control plane lists them
-    (wanted.length === 0 ||
-      head.hold === null ||
-      holds.includes(head.hold) ||
-      isErrorLike(head, statuses));
+    (wanted.length === 0 || head.hold === null || holds.includes(head.hold) || isErrorLike(head, statuses));
   const pageOf = (rows: number): Promise<RunPage> =>
     jobs.engine.store.list({
       limit: rows,

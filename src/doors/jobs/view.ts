@@ -4,7 +4,7 @@ import type { AttemptOutcome, NodeState } from '../../model/node.ts';
 import type { RunSpec } from '../../model/run-spec.ts';
 import { usageAt, type RunState } from '../../model/state.ts';
 import type { UsageKey } from '../../model/usage.ts';
-import { jobState, runSpecOf, type Jobs } from './jobs.ts';
+import { eventsIn, jobState, runSpecOf, type Jobs } from './jobs.ts';
 import { checkpointId, statusOf, type Status } from './map.ts';
 
 export interface StepView {
@@ -62,7 +62,7 @@ export interface JobView {
 }
 
 /** The events that a view is made of; of a long job the others are as many. */
-const SHOWN = ['attempt_started', 'attempt_ended', 'checkpoint_emitted', 'approval_recorded'];
+const SHOWN = ['attempt_started', 'attempt_ended', 'checkpoint_emitted', 'approval_recorded'] as const;
 
 interface StepFacts {
   attempts: number;
@@ -177,11 +177,9 @@ export class JobViewer {
     const { engine } = this.#jobs;
     const state = await jobState(this.#jobs, this.#jobId);
     this.#spec ??= await runSpecOf(this.#jobs, state.id);
-    for (;;) {
-      const events = await engine.events(state.id, this.#seen, 2000, SHOWN);
-      for (const recorded of events) this.#fold.note(recorded);
-      this.#seen = events.at(-1)?.seq ?? this.#seen;
-      if (events.length < 2000) break;
+    for await (const recorded of eventsIn(this.#jobs, state.id, SHOWN, this.#seen)) {
+      this.#fold.note(recorded);
+      this.#seen = recorded.seq;
     }
     const row = (await engine.store.work(state.id)).find(({ node }) => node === state.spec.rootId);
     const worker =
