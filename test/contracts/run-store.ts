@@ -401,6 +401,43 @@ export function runStoreContract(name: string, open: () => Promise<RunStoreHarne
         expect(await store.events('r', 0, 10)).toHaveLength(4);
       });
 
+      test('a run is loaded as it was at one instant, also while others write to it', async () => {
+        const { store, another } = await harness();
+        const other = await another();
+        let head = await put(store, 'r');
+        let isWriting = true;
+        const writing = (async () => {
+          for (let n = 2; n <= 60; n += 1)
+            head = await put(store, head, n % 3 === 0 ? { snapshot: `{"at":${n}}` } : {});
+        })().finally(() => {
+          isWriting = false;
+        });
+        while (isWriting) {
+          const loaded = (await other.load('r'))!;
+          const { version = 0 } = loaded.snapshot ?? {};
+          expect(loaded.tail.map(({ seq }) => seq)).toEqual(
+            Array.from({ length: loaded.head.version - version }, (_, at) => version + at + 1),
+          );
+          expect(loaded.tail.at(-1)?.hash ?? loaded.head.hash).toBe(loaded.head.hash);
+        }
+        await writing;
+        expect((await other.load('r'))?.head).toEqual(head);
+      });
+
+      test('many heads at once: each is its own, as of when it was asked for', async () => {
+        const { store } = await harness();
+        const before = await Promise.all(['a', 'b', 'c'].map((id) => put(store, id)));
+        const reading = ['a', 'b', 'none', 'a', 'a\0'].map((id) => store.head(id));
+        const [a, b] = before;
+        expect(await Promise.all(reading)).toEqual([a, b, undefined, a, undefined]);
+        for (let n = 0; n < 20; n += 1) {
+          const old = store.head('c'); // perhaps still on its way when the next one is asked for
+          const head = await put(store, (await store.head('c'))!);
+          expect(await store.head('c')).toEqual(head);
+          await old;
+        }
+      });
+
       // Commits of one run that wait together are written as one, and the snapshot may belong to the first of them.
       test('a snapshot is of the version it names, also where its commit goes on after it (I3)', async () => {
         const { store } = await harness();
@@ -947,6 +984,14 @@ export function runStoreContract(name: string, open: () => Promise<RunStoreHarne
         await Promise.all([store.close(), expect(writing).resolves.toEqual(['ok'])]);
         expect(await other.head('r')).toBeDefined();
         await put(other, 'after');
+      });
+
+      test('a read that was not waited for is answered before the store closes', async () => {
+        const { store } = await harness();
+        const head = await put(store, 'r');
+        const reading = [store.head('r'), store.head('none'), store.load('r')] as const;
+        await store.close();
+        expect(await Promise.all(reading)).toMatchObject([head, undefined, { head }]);
       });
 
       test('a closed store says so', async () => {

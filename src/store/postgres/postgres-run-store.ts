@@ -40,9 +40,11 @@ import { checkTexts } from '../texts.ts';
 import { batchesOf, type Batch } from './commit-batch.ts';
 import { COMMIT_FUNCTION, COMMIT_RESULTS } from './commit-function.ts';
 import type { Connections, Session } from './connections.ts';
+import { HeadReads } from './head-reads.ts';
 import { Listener } from './listener.ts';
 
 const COMMIT = `select ${COMMIT_FUNCTION}($1, $2, $3, $4) as results`;
+const HEADS = TEXTS.head.replace('= :id', '= any($1)');
 
 /** The store's statements, for the run that a statement around them has found. */
 const ofRun = (name: 'head' | 'snapshot' | 'events'): string => {
@@ -71,6 +73,7 @@ export class PostgresRunStore implements RunStore {
   readonly #listener: Listener;
   readonly #listeners = new Set<ChangeListener>();
   readonly #inFlight = new Set<Promise<unknown>>();
+  readonly #heads = new HeadReads((ids) => this.#headsOf(ids));
   #closed: Promise<void> | undefined;
 
   /**
@@ -133,9 +136,9 @@ export class PostgresRunStore implements RunStore {
     return isRemoved;
   }
 
-  async head(runId: string): Promise<RunHead | undefined> {
-    const [row] = await this.#read<HeadRow>('head', { id: runId });
-    return row === undefined ? undefined : toHead(row);
+  head(runId: string): Promise<RunHead | undefined> {
+    if (runId.includes('\0')) return Promise.resolve(undefined); // no text of the database; others' reads must not fail of it
+    return this.#begin(() => this.#heads.of(runId.toWellFormed()));
   }
 
   async load(runId: string): Promise<LoadedRun | undefined> {
@@ -247,21 +250,32 @@ export class PostgresRunStore implements RunStore {
     await this.#connections.close();
   }
 
+  /** On behalf of reads that have begun: the store may be closing. */
+  async #headsOf(ids: readonly string[]): Promise<readonly RunHead[]> {
+    const rows = await this.#connections.use((session) => session.prepared<HeadRow>('heads', HEADS, [ids]));
+    return rows.map(toHead);
+  }
+
   #read<Row extends object>(...statement: Parameters<Session['all']>): Promise<Row[]> {
     return this.#use((session) => session.all<Row>(...statement));
   }
 
-  async #use<T>(work: (session: Session, again: boolean) => Promise<T>): Promise<T> {
+  #use<T>(work: (session: Session, again: boolean) => Promise<T>): Promise<T> {
+    return this.#begin(() => this.#connections.use(work));
+  }
+
+  /** What has begun may end before the store is closed. @throws ReeveError E_STORE_UNAVAILABLE once it closes. */
+  async #begin<T>(work: () => Promise<T>): Promise<T> {
     if (this.#closed !== undefined) {
       const { shown } = this.#connections.address;
       throw new ReeveError('E_STORE_UNAVAILABLE', 'the store was closed', { store: shown });
     }
-    const using = this.#connections.use(work);
-    this.#inFlight.add(using);
+    const underWay = work();
+    this.#inFlight.add(underWay);
     try {
-      return await using;
+      return await underWay;
     } finally {
-      this.#inFlight.delete(using);
+      this.#inFlight.delete(underWay);
     }
   }
 
