@@ -1,7 +1,7 @@
 /** Allow-lists, the audit chain and settings over HTTP (contract agents §2, §5, §8). */
 import { Readable } from 'node:stream';
 import { ANYTHING, COUNT, object, TEXT } from '../../wire-schema.ts';
-import type { HttpRequest, Route } from '../../http.ts';
+import type { Route } from '../../http.ts';
 import { ALLOW_LIST_BYTES_MAX } from '../../../policy/allow-list/schema.ts';
 import { AUDIT_LIST } from '../wire/audit.ts';
 import { LIMIT_DEFAULT, LIMIT_MAX } from '../wire/common.ts';
@@ -12,6 +12,7 @@ import type { AuditLog } from './audit.ts';
 import { callerOf } from './callers.ts';
 import type { Ledger } from './ports.ts';
 import type { Settings } from './settings.ts';
+import { wholeBody } from './whole-body.ts';
 
 const NDJSON = 'application/x-ndjson';
 
@@ -175,19 +176,4 @@ function told({ redaction, retention }: TenantSettings) {
 function names(header: string | readonly string[] | undefined, etag: string): boolean {
   const given = String(header ?? '').split(',');
   return given.some((one) => one.trim() === '*' || one.trim().replace(/^W\//, '') === etag);
-}
-
-/** @throws AgentsFailure 413 */
-async function wholeBody({ bytes }: HttpRequest, bytesMax: number): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of bytes) {
-    size += chunk.length;
-    if (size > bytesMax)
-      throw new AgentsFailure(413, 'too_large', `the body is larger than ${bytesMax} bytes`, {
-        limit: bytesMax,
-      });
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
 }

@@ -3,9 +3,10 @@ import { Readable } from 'node:stream';
 import type { HttpRequest, Route } from '../../../http.ts';
 import { ANYTHING } from '../../../wire-schema.ts';
 import { PACKAGE_BYTES_MAX } from '../../skills/read-package.ts';
-import { AgentsFailure, invalidField } from '../../wire/errors.ts';
+import { invalidField } from '../../wire/errors.ts';
 import { PUBLISHED_SKILL, SKILL_LIST } from '../../wire/skills.ts';
 import { callerOf } from '../callers.ts';
+import { wholeBody } from '../whole-body.ts';
 import type { Packages } from './packages.ts';
 
 const APPROVAL_BYTES_MAX = 65_536;
@@ -24,7 +25,7 @@ export function packageRoutes(packages: Packages): readonly Route[] {
       handle: async (request) => {
         const by = callerOf(request, 'operator');
         const { name, version } = namedIn(request);
-        const bytes = await bytesOf(request, PACKAGE_BYTES_MAX);
+        const bytes = await wholeBody(request, PACKAGE_BYTES_MAX);
         return { json: await packages.publish(by, name, version, bytes) };
       },
     },
@@ -65,7 +66,7 @@ export function packageRoutes(packages: Packages): readonly Route[] {
         await packages.approve(
           by,
           request.params['task_id'] ?? '',
-          await bytesOf(request, APPROVAL_BYTES_MAX),
+          await wholeBody(request, APPROVAL_BYTES_MAX),
         );
         return { status: 204, empty: true };
       },
@@ -94,17 +95,4 @@ function namedIn({ params }: HttpRequest): { readonly name: string; readonly ver
     if (!new RegExp(pattern).test(value))
       throw invalidField(field, 'is none of a skill', { value: value.slice(0, 200) });
   return { name, version };
-}
-
-/** @throws AgentsFailure 413 */
-async function bytesOf({ bytes }: HttpRequest, most: number): Promise<Buffer> {
-  const pieces: Uint8Array[] = [];
-  let size = 0;
-  for await (const piece of bytes) {
-    size += piece.length;
-    if (size > most)
-      throw new AgentsFailure(413, 'too_large', `it is larger than ${most} bytes`, { limit: most });
-    pieces.push(piece);
-  }
-  return Buffer.concat(pieces);
 }
