@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { link, open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ReeveError } from '../model/errors.ts';
-import { makeFolder as makeFolders } from '../store/make-folder.ts';
+import { makeDurableFolder, syncFolder } from '../store/make-folder.ts';
 import type { ByteSink } from './zip-writer.ts';
 
 const BUFFER_BYTES = 256 * 1024;
@@ -28,7 +28,7 @@ export async function writeFileAtomically<T>(
   const folder = dirname(path);
   const aside = join(folder, `.tmp-${randomUUID()}`);
   try {
-    await makeFolder(folder);
+    await makeDurableFolder(folder, 0o750);
     try {
       const file = await open(aside, 'wx', mode);
       let result: T;
@@ -90,22 +90,6 @@ class BufferedSink implements ByteSink {
 
   async #writeAll(bytes: Uint8Array): Promise<void> {
     for (let at = 0; at < bytes.length; ) at += (await this.#file.write(bytes, at)).bytesWritten;
-  }
-}
-
-async function makeFolder(folder: string): Promise<void> {
-  const made = await makeFolders(folder, 0o750);
-  if (made === undefined) return;
-  // A new folder is known to its parent only after a sync, and so on down.
-  for (let at = folder; at !== dirname(made); at = dirname(at)) await syncFolder(dirname(at));
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
   }
 }
 

@@ -3,7 +3,7 @@
  * answers ENOENT to whatever is made in it, as `/proc` does; not even a signal ends the process then.
  */
 import { mkdirSync, statSync } from 'node:fs';
-import { mkdir, stat } from 'node:fs/promises';
+import { mkdir, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /**
@@ -22,7 +22,25 @@ export async function makeFolder(path: string, mode?: number): Promise<string | 
   return above ?? made;
 }
 
-/** The same, at once. */
+/** The same, and all of them are there after a crash, too. */
+export async function makeDurableFolder(path: string, mode: number): Promise<void> {
+  const made = await makeFolder(path, mode);
+  if (made === undefined) return;
+  // A new folder is known to its parent only after a sync, and so on down.
+  for (let at = path; at !== dirname(made); at = dirname(at)) await syncFolder(dirname(at));
+}
+
+/** Makes the names in it durable: files that were made, renamed or removed. */
+export async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/** The same as `makeFolder`, at once. */
 export function makeFolderSync(path: string): void {
   try {
     makeOneSync(path);

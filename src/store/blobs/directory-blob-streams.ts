@@ -9,7 +9,7 @@ import {
   type Received,
   type StoredBlob,
 } from '../blob-streams.ts';
-import { makeFolder } from '../make-folder.ts';
+import { makeDurableFolder, syncFolder } from '../make-folder.ts';
 import { storeError } from '../sqlite/sqlite-errors.ts';
 import { checkedPieces, missingBlob } from './checked-pieces.ts';
 
@@ -29,7 +29,7 @@ export class DirectoryBlobStreams implements BlobStreams {
   async receive(bytes: AsyncIterable<Uint8Array>): Promise<Received> {
     const aside = join(this.#root, ASIDE, randomUUID());
     try {
-      await makeDurableFolder(dirname(aside));
+      await makeDurableFolder(dirname(aside), 0o700);
       const file = await open(aside, 'wx', 0o600);
       try {
         const written = await writeAll(file, bytes);
@@ -104,7 +104,7 @@ export class DirectoryBlobStreams implements BlobStreams {
   async #keep(aside: string, sha256: string): Promise<void> {
     const path = this.#path(sha256);
     try {
-      await makeDurableFolder(dirname(path));
+      await makeDurableFolder(dirname(path), 0o700);
       await rename(aside, path);
       await syncFolder(dirname(path));
     } catch (error) {
@@ -138,22 +138,6 @@ async function writeAll(
     for (let at = 0; at < piece.length; ) at += (await file.write(piece, at)).bytesWritten;
   }
   return { sha256: hash.digest('hex'), sizeBytes };
-}
-
-/** A new folder is known to its parent only after a sync, and so on down. */
-async function makeDurableFolder(folder: string): Promise<void> {
-  const made = await makeFolder(folder, 0o700);
-  if (made === undefined) return;
-  for (let at = folder; at !== dirname(made); at = dirname(at)) await syncFolder(dirname(at));
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
 }
 
 async function statOrNone(path: string): Promise<{ readonly mtimeMs: number } | undefined> {

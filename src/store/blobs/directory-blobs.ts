@@ -3,7 +3,7 @@ import { open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ReeveError } from '../../model/errors.ts';
 import type { BlobStore } from '../blob-store.ts';
-import { makeFolder } from '../make-folder.ts';
+import { makeDurableFolder, syncFolder } from '../make-folder.ts';
 import { storeError } from '../sqlite/sqlite-errors.ts';
 
 /** Blobs as files `<root>/<first two digits>/<sha256>`, written aside, synced and renamed: whole or not there. */
@@ -22,7 +22,7 @@ export class DirectoryBlobs implements BlobStore {
       // A file of another length was damaged from outside: written again.
       if ((await sizeOf(path)) !== bytes.length) await this.#write(folder, path, bytes);
       // Also when it was there: whoever renamed it may not have come to this yet.
-      await syncDirectory(folder);
+      await syncFolder(folder);
     } catch (error) {
       throw storeError(error, path);
     }
@@ -62,11 +62,7 @@ export class DirectoryBlobs implements BlobStore {
   }
 
   async #write(folder: string, path: string, bytes: Uint8Array): Promise<void> {
-    const made = await makeFolder(folder, 0o700);
-    // The first folder made is known to its parent only after a sync, and so on down.
-    if (made !== undefined) {
-      for (let at = folder; at !== dirname(made); at = dirname(at)) await syncDirectory(dirname(at));
-    }
+    await makeDurableFolder(folder, 0o700);
     const aside = join(folder, `.tmp-${randomUUID()}`);
     try {
       const file = await open(aside, 'wx', 0o600);
@@ -99,14 +95,5 @@ async function sizeOf(path: string): Promise<number | undefined> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw storeError(error, path);
-  }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
   }
 }
