@@ -129,7 +129,12 @@ export type Authenticate = (
 export interface Failures {
   /** Schema of the body that `answer` gives. */
   readonly schema: object;
-  answer(error: ReeveError, method: string): { readonly status: number; readonly body: unknown };
+  /** @param tenant of who asks; undefined where nobody has proved who that is. */
+  answer(
+    error: ReeveError,
+    method: string,
+    tenant?: string,
+  ): { readonly status: number; readonly body: unknown };
 }
 
 /** An error whose HTTP status does not follow from its code. */

@@ -210,7 +210,7 @@ function assemble(options: ServerOptions, stopping: AbortSignal): FastifyInstanc
       note: (text) => options.note(text),
     });
     const { failures } = groupFor(request) ?? options;
-    const { status, body } = failures.answer(error, request.method);
+    const { status, body } = failures.answer(error, request.method, request.principal?.tenant);
     const headers = 'headers' in error ? (error.headers as Record<string, string>) : {};
     return sendJson(reply.status(status).headers(headers), body);
   }

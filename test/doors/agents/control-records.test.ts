@@ -85,6 +85,25 @@ test('J19 secrets in results, reasons, errors and the audit chain are replaced',
   expect([slow.status, slow.json.error.details.field]).toEqual([422, '/redaction/patterns/0/pattern']);
 });
 
+test('J19 J27 an error is redacted as the tenant of who asks wants it', async ({ open }) => {
+  const plane = await open();
+  const exception = `ghp_${'zzzz'.repeat(9)}`;
+  const put = (tenant: string, redaction: object) =>
+    plane.send('PUT', '/settings', { token: plane.tokens(tenant).operator, body: { redaction } });
+  expect((await put('default', { exceptions: [exception] })).status).toBe(200);
+  expect((await put('acme', { patterns: [{ type: 'TICKET', pattern: 'INT-[0-9]{6}' }] })).status).toBe(200);
+  const said = async (tenant: string, id: string): Promise<string> => {
+    const token = plane.tokens(tenant).operator;
+    const { status, json } = await plane.send('GET', `/tasks/${id}`, { token });
+    expect(status).toBe(404);
+    return json.error.message;
+  };
+  expect(await said('acme', 'INT-123456')).toBe('there is no task "[REDACTED:TICKET]"');
+  expect(await said('acme', exception)).toBe('there is no task "[REDACTED:GITHUB_TOKEN]"');
+  expect(await said('default', 'INT-123456')).toBe('there is no task "INT-123456"');
+  expect(await said('default', exception)).toBe(`there is no task "${exception}"`);
+});
+
 test('J30 a task that holds a secret is refused', async ({ open }) => {
   const plane = await open();
   const body = { action: 'a', skill: SKILL, args: { password: 'correct-horse-battery' } };

@@ -169,9 +169,9 @@ async function assemble(options: ControlPlaneOptions, database: ControlDatabase)
       routes,
       failures: {
         schema: ERROR_ENVELOPE,
-        answer(error) {
+        answer(error, _, tenant = DEFAULT_TENANT) {
           const { status, body } = agentsFailure(error);
-          return { status, body: redaction.value(DEFAULT_TENANT, body) }; // it may quote what came in
+          return { status, body: redaction.value(tenant, body) }; // it may quote what came in
         },
       },
       unknownMethod: 405,
