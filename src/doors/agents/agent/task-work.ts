@@ -171,6 +171,14 @@ async function judge(
   const { name, version } = task.skill;
   const request = { name, version, args: task.args, ...(approval === undefined ? {} : { approval }) };
   const { timeoutMs, sandbox, ...skillRun } = prepared(bytes, request, judgement);
+  // Also signed, perhaps later: it is not what was asked for, tried on a canary and put on record.
+  const named = task.skill.digest;
+  const digest = skillRun.skill?.digest;
+  if (digest !== named)
+    throw new Refusal('digest_mismatch', 'the package is another than the one that the task names', {
+      value: digest,
+      limit: named,
+    });
   return {
     ...run,
     ...skillRun,

@@ -131,7 +131,23 @@ export function readManifest(bytes: Uint8Array): SkillManifest {
   const problem = nameProblem(rest.entry);
   if (problem !== undefined) throw invalid('entry', problem, rest.entry);
   compileArguments(rest.args, 'args');
+  if (rest.destructive) requirePlainApply(rest.args);
   return { ...rest, exitCodes, timeoutS };
+}
+
+/** Who approves sees whether a task is to change something, and so does who hands it out: only `apply` true says so. */
+function requirePlainApply(args: readonly ArgumentSpec[]): void {
+  const at = args.findIndex(({ name }) => name === 'apply');
+  const { type, secret, default: otherwise } = args[at] ?? { type: 'bool' };
+  const problem =
+    type !== 'bool'
+      ? 'must be a bool in a destructive skill'
+      : secret === true
+        ? 'must not be secret in a destructive skill'
+        : String(otherwise) === 'true'
+          ? 'must not be true by default in a destructive skill'
+          : undefined;
+  if (problem !== undefined) throw invalid(`args/${at}`, problem, 'apply');
 }
 
 function allowed(params: Readonly<Record<string, unknown>>): string {

@@ -2,6 +2,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { expect, vi } from 'vitest';
 import { Agent } from '../../../../src/doors/agents/agent/agent.ts';
 import type { AgentSettings } from '../../../../src/doors/agents/agent/settings.ts';
 import { runFilesPart } from '../../../../src/doors/agents/control/files/part.ts';
@@ -16,7 +17,7 @@ import {
 } from '../../../../src/policy/allow-list/sign.ts';
 import type { SigningKey } from '../../../../src/policy/keys.ts';
 import { DirectoryBlobStreams } from '../../../../src/store/blobs/directory-blob-streams.ts';
-import { KEY, Plane, test as base } from '../control-rig.ts';
+import { KEY, Plane, test as base, type Any } from '../control-rig.ts';
 import { tarOf } from '../tar.ts';
 
 export interface RunningAgent {
@@ -100,6 +101,30 @@ export async function ledgerOf(dir: string): Promise<{ path: string; lines(): Pr
     path,
     lines: async () => (await readFile(path, 'utf8')).split('\n').filter((line) => line !== ''),
   };
+}
+
+/** A task that has come so far. */
+export async function ended(plane: Plane, id: string, status: string): Promise<Any> {
+  return vi.waitFor(
+    async () => {
+      const { json } = await plane.ask('GET', `/tasks/${id}`);
+      expect(json.status).toBe(status);
+      return json;
+    },
+    { timeout: 60_000, interval: 50 },
+  );
+}
+
+export async function publishSkill(plane: Plane, name: string, bytes: Buffer): Promise<void> {
+  const answer = await fetch(`${plane.url}/skills/${name}/1.0.0`, {
+    method: 'PUT',
+    headers: {
+      authorization: `Bearer ${plane.tokens().operator}`,
+      'content-type': 'application/octet-stream',
+    },
+    body: new Uint8Array(bytes),
+  });
+  expect(answer.status).toBe(200);
 }
 
 export const test = base.extend('fleet', async ({ dir }, { onCleanup }): Promise<Fleet> => {

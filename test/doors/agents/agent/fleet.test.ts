@@ -3,30 +3,19 @@ import { join } from 'node:path';
 import { describe, expect, vi } from 'vitest';
 import { AllowListFile } from '../../../../src/doors/agents/agent/downloads.ts';
 import { generatePrivateKey, privateKeyFrom } from '../../../../src/policy/keys.ts';
-import { KEY, type Any, type Plane } from '../control-rig.ts';
-import { commandEntry, ledgerOf, listOf, packageOf, skillEntry, test } from './fleet-rig.ts';
+import { KEY } from '../control-rig.ts';
+import {
+  commandEntry,
+  ended,
+  ledgerOf,
+  listOf,
+  packageOf,
+  publishSkill,
+  skillEntry,
+  test,
+} from './fleet-rig.ts';
 
 const PATIENCE = { timeout: 60_000, interval: 50 };
-
-async function ended(plane: Plane, id: string, status: string): Promise<Any> {
-  return vi.waitFor(async () => {
-    const { json } = await plane.ask('GET', `/tasks/${id}`);
-    expect(json.status).toBe(status);
-    return json;
-  }, PATIENCE);
-}
-
-async function publishSkill(plane: Plane, name: string, bytes: Buffer): Promise<void> {
-  const answer = await fetch(`${plane.url}/skills/${name}/1.0.0`, {
-    method: 'PUT',
-    headers: {
-      authorization: `Bearer ${plane.tokens().operator}`,
-      'content-type': 'application/octet-stream',
-    },
-    body: new Uint8Array(bytes),
-  });
-  expect(answer.status).toBe(200);
-}
 
 describe('an agent', () => {
   test('J8 J9 runs a verified skill, and its artifacts are at the control plane', async ({ fleet }) => {

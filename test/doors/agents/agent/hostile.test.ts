@@ -21,6 +21,12 @@ const test = base.extend('fake', async ({}, { onCleanup }) => {
 
 describe('J16 an agent decides by itself, and executes nothing of', () => {
   const INNOCENT = packageOf('greet', "console.log('hello')");
+  const destructive = (byDefault: boolean): Buffer =>
+    packageOf('greet', "console.log('gone')", {
+      destructive: true,
+      args: [{ name: 'apply', type: 'bool', default: byDefault }],
+    });
+  const [DESTRUCTIVE, BY_DEFAULT] = [destructive(false), destructive(true)];
   const cases: readonly {
     readonly reason: string;
     readonly what: string;
@@ -57,6 +63,26 @@ describe('J16 an agent decides by itself, and executes nothing of', () => {
       what: 'a package that the control plane does not have',
       entries: () => [skillEntry('greet', INNOCENT)],
       task: { skill: { name: 'greet', version: '1.0.0', digest: digestOfBytes(INNOCENT) } },
+    },
+    {
+      reason: 'digest_mismatch',
+      what: 'a package that was signed, and is not the one that the task names',
+      skill: packageOf('greet', "console.log('signed later')"),
+      entries: () => [skillEntry('greet', packageOf('greet', "console.log('signed later')"))],
+      task: { skill: { name: 'greet', version: '1.0.0', digest: digestOfBytes(INNOCENT) } },
+    },
+    {
+      reason: 'needs_approval',
+      what: 'what is destructive, and was handed out without an approval',
+      skill: DESTRUCTIVE,
+      entries: () => [skillEntry('greet', DESTRUCTIVE)],
+      task: { args: { apply: true } },
+    },
+    {
+      reason: 'digest_mismatch',
+      what: 'what is destructive by default, so that nobody would be asked',
+      skill: BY_DEFAULT,
+      entries: () => [skillEntry('greet', BY_DEFAULT)],
     },
     {
       reason: 'args_invalid',
