@@ -1,34 +1,28 @@
 /** Rollouts: one at a time for a skill and environment, driven from canary to end by what is on record (contract agents §7). */
 import { ReeveError } from '../../../../model/errors.ts';
 import type { Json } from '../../../../model/json.ts';
-import type { Engine } from '../../../../engine/engine.ts';
 import type { ServiceDatabase } from '../../../../store/sqlite/service-database.ts';
 import type { Page } from '../../wire/common.ts';
-import { AgentsFailure, invalidField, notFound } from '../../wire/errors.ts';
-import { derivedId, newId } from '../../ids.ts';
+import { invalidField, notFound } from '../../wire/errors.ts';
+import { newId } from '../../ids.ts';
 import { ROLLOUT_FINAL, type NewRollout, type RolloutState } from '../../wire/rollouts.ts';
-import type { AgentDirectory, Audit, Caller, Ledger, RunFiles, TaskBoard } from '../ports.ts';
+import type { Audit, Caller, Ledger } from '../ports.ts';
 import type { TenantRedaction } from '../redaction.ts';
-import { isFinal, type TaskView } from '../../wire/tasks.ts';
-import { chooseBatches, chooseCanary, type Candidate } from './choice.ts';
-import { judge } from './judge.ts';
-import { byAgent, nextStep, taskOf, type Step } from './plan.ts';
-import { emptyRollout, isRunning, type Act, type Rollout } from './record.ts';
+import { isFinal } from '../../wire/tasks.ts';
+import { chooseCanary } from './choice.ts';
+import { byAgent, nextStep, taskOf } from './plan.ts';
+import { emptyRollout, isRunning, type Rollout } from './record.ts';
 import { RolloutIndex, type RolloutQuery } from './rollout-index.ts';
 import { RolloutRuns } from './rollout-runs.ts';
-import { requireState, reviewText, unfinished, whyNobody, type Action, type Verb } from './rules.ts';
+import { requireState, unfinished, whyNobody, type Action, type Verb } from './rules.ts';
 import { rolloutSpec, subjectOf } from './spec.ts';
+import { candidatesOf, RolloutSteps, type StepsOptions } from './steps.ts';
 
-export interface RolloutsOptions {
-  readonly engine: Engine;
+export interface RolloutsOptions extends StepsOptions {
   readonly database: ServiceDatabase;
-  readonly board: TaskBoard;
-  readonly agents: AgentDirectory;
-  readonly files: Pick<RunFiles, 'open'>;
   readonly audit: Audit;
   readonly ledger: Ledger;
   readonly redaction: Pick<TenantRedaction, 'finds' | 'text'>;
-  nowMs(): number;
   /** Told of rollouts that cannot go on now; they are tried again. */
   note?(text: string): void;
 }
@@ -37,13 +31,12 @@ export interface RolloutsOptions {
 const RETRY_MS = 5000;
 /** Longest wait of a timer: Node has a limit, and clocks are set. */
 const LOOK_MS = 60_000;
-/** Tasks that are made at once: they share what is written. */
-const AT_ONCE = 50;
 
 export class Rollouts {
   readonly #options: RolloutsOptions;
   readonly #runs: RolloutRuns;
   readonly #index: RolloutIndex;
+  readonly #steps: RolloutSteps;
   /** Unfinished ones, by id, as last seen. */
   readonly #live = new Map<string, Rollout>();
   /** What is being done to a rollout, so that it is done one after the other. */
@@ -59,6 +52,7 @@ export class Rollouts {
   constructor(options: RolloutsOptions) {
     this.#options = options;
     this.#runs = new RolloutRuns(options.engine);
+    this.#steps = new RolloutSteps(options, this.#runs);
     this.#index = new RolloutIndex(options.database);
   }
 
@@ -103,7 +97,7 @@ export class Rollouts {
       (one) => one.spec.tenant === spec.tenant && subjectOf(one.spec) === subjectOf(spec),
     );
     if (other !== undefined) throw unfinished(other);
-    const { canary, missing } = chooseCanary(id, spec, this.#candidates(spec.tenant));
+    const { canary, missing } = chooseCanary(id, spec, candidatesOf(this.#options.agents, spec.tenant));
     const failure = whyNobody(canary, missing);
     const start = { by: by.actor, reason: 'started with its creation' };
     // Until it is on record nobody else may take its place.
@@ -156,7 +150,7 @@ export class Rollouts {
       const changed = await this.#inTurn(id, async () => {
         const before = await this.#runs.get(id);
         requireState(before, verb, action);
-        await this.#carryOut(before, verb, action);
+        await this.#steps.carryOut(before, verb, action);
         return this.#keep(id);
       });
       this.#options.board.wake();
@@ -168,33 +162,6 @@ export class Rollouts {
       void this.#advance(id); // what was interrupted for it
       throw error;
     }
-  }
-
-  async #carryOut(rollout: Rollout, verb: Verb, { by, reason, override = false }: Action): Promise<void> {
-    const { id } = rollout;
-    const act = { by, reason };
-    switch (verb) {
-      case 'start':
-        return this.#runs.record(id, { name: 'rollout.started', data: act });
-      case 'pause':
-        return this.#runs.record(id, { name: 'rollout.paused', data: act });
-      case 'resume':
-        return this.#runs.record(id, { name: 'rollout.resumed', data: act });
-      case 'abort':
-        return this.#runs.record(id, { name: 'rollout.aborting', data: act });
-      case 'promote':
-        return this.#promote(rollout, { ...act, override });
-    }
-  }
-
-  /** The approval comes first (I8); who is on the way to it when we die repeats the call. */
-  async #promote(rollout: Rollout, act: Act & { readonly override: boolean }): Promise<void> {
-    const { id, spec, openDecision, canary, batches } = rollout;
-    if (openDecision !== undefined) await this.#runs.approve(id, openDecision, act);
-    const done = new Set(canary);
-    const planned =
-      batches.length > 0 ? {} : { batches: chooseBatches(id, spec, this.#candidates(spec.tenant), done) };
-    await this.#runs.record(id, { name: 'rollout.promoted', data: { ...act, ...planned } });
   }
 
   /** Does what comes next, and again, until something has to be waited for. Never throws. */
@@ -230,58 +197,8 @@ export class Rollouts {
       const views = await this.#options.board.ofRollout(rollout.spec.tenant, id);
       const step = nextStep(rollout, byAgent(views), this.#options.nowMs());
       if (step.do === 'wait') return this.#lookAgain(id, step.untilMs);
-      await this.#take(step, rollout, views, signal);
+      await this.#steps.take(step, rollout, views, signal);
     }
-  }
-
-  async #take(
-    step: Exclude<Step, { do: 'wait' }>,
-    rollout: Rollout,
-    views: readonly TaskView[],
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { board } = this.#options;
-    const { id, spec } = rollout;
-    const by = { tenant: spec.tenant, actor: `rollout/${id}`, role: 'operator' } as const;
-    switch (step.do) {
-      case 'create':
-        for (let from = 0; from < step.agents.length && !signal.aborted; from += AT_ONCE)
-          await Promise.all(
-            step.agents.slice(from, from + AT_ONCE).map((agentId) =>
-              board.create(by, taskOf(rollout, agentId, step.phase), {
-                taskId: derivedId('task', id, agentId),
-                runId: derivedId('run', id, agentId),
-              }),
-            ),
-          );
-        return;
-      case 'cancel':
-        await Promise.all(
-          step.tasks.map((task) => board.cancel(by, task, 'the rollout is aborted').catch(finished)),
-        );
-        return;
-      case 'evaluate': {
-        const verdict = await judge(rollout, views, { ...this.#options, signal });
-        if (verdict !== undefined) await this.#runs.record(id, { name: 'rollout.evaluated', data: verdict });
-        return;
-      }
-      case 'review':
-        return this.#runs.review(id, reviewText(rollout));
-      case 'promote': {
-        const act = step.by ?? { by: by.actor, reason: 'auto_promote' };
-        return this.#promote(rollout, { ...act, override: false });
-      }
-      case 'end':
-        return this.#runs.end(id, step.state);
-    }
-  }
-
-  #candidates(tenant: string): readonly Candidate[] {
-    return this.#options.agents.list(tenant).map(({ agent_id: agentId, labels, state }) => ({
-      agentId,
-      labels,
-      isReady: state === 'online',
-    }));
   }
 
   /** In its turn: makes the rollout known as it is on record, and writes down what was done since the last time. */
@@ -319,9 +236,4 @@ export class Rollouts {
 
 function absent(error: unknown): undefined {
   if (!(error instanceof ReeveError) || error.code !== 'E_INVALID_INPUT_SCHEMA') throw error;
-}
-
-/** Who was faster than the cancel has ended, and that was all it was for. */
-function finished(error: unknown): undefined {
-  if (!(error instanceof AgentsFailure) || error.status !== 409) throw error;
 }
