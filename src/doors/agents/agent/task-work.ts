@@ -14,7 +14,7 @@ import {
 } from '../runner/run.ts';
 import { loadAllowList, loadTrust } from '../runner/verification.ts';
 import { timestamp } from '../ids.ts';
-import type { HandedOut } from '../wire/tasks.ts';
+import { isDestructive, type HandedOut } from '../wire/tasks.ts';
 import { deliveryOf, freeRunId } from './begun.ts';
 import { approvalBytes, packageBytes, type AllowListFile } from './downloads.ts';
 import { resolveSecrets } from './secrets.ts';
@@ -160,8 +160,7 @@ async function judge(
     return { ...run, envRefs };
   }
   const bytes = await packageBytes(state, address(), task.skill, signal);
-  const wantsApproval = String(task.args['apply']) === 'true';
-  const approval = wantsApproval
+  const approval = isDestructive(task)
     ? {
         taskId: task.task_id,
         bytes: await approvalBytes(task.task_id, address(), signal),
