@@ -3,7 +3,7 @@ import { createReadStream, type ReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ReeveError } from '../../../model/errors.ts';
-import { callControl, ControlRefusal, type ControlAddress } from '../client/control-client.ts';
+import { callControl, ControlRefusal, isFinal, type ControlAddress } from '../client/control-client.ts';
 import type { Artifact } from '../wire/tasks.ts';
 import { stopPoint } from '../../../telemetry/stop-points.ts';
 import { Backoff } from './backoff.ts';
@@ -53,7 +53,7 @@ export async function deliver(
     } catch (error) {
       if (signal.aborted) break;
       const refusal = error instanceof ControlRefusal ? error : undefined;
-      if (refusal !== undefined && isFinal(refusal)) {
+      if (refusal !== undefined && isFinal(refusal.status)) {
         note(`${of}: ${refusal.message}`);
         await spool.remove(current);
         return 'refused';
@@ -62,11 +62,6 @@ export async function deliver(
     }
   }
   return 'stopped';
-}
-
-/** Asking again would be answered in the same way. */
-function isFinal({ status }: ControlRefusal): boolean {
-  return status >= 400 && status < 500 && ![401, 408, 425, 429].includes(status);
 }
 
 /** @returns `lost`: the lease is another's; what was found can be kept beside the winner's. @throws what may pass, or is final */
@@ -125,7 +120,7 @@ async function uploadIfTaken(
   try {
     await upload(delivery, artifact, address(), signal);
   } catch (error) {
-    const isRefused = error instanceof ControlRefusal && isFinal(error);
+    const isRefused = error instanceof ControlRefusal && isFinal(error.status);
     if (!isRefused || (error.status === 409 && error.wireCode === 'lease_lost')) throw error;
     note(`task ${delivery.taskId}: ${artifact.path} is not taken: ${error.message}`);
   }

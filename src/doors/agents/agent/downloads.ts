@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { writeTextAtomically, writeFileAtomically } from '../../../evidence/output-file.ts';
 import { Refusal } from '../../../policy/allow-list/refusal.ts';
 import { begin } from '../../exchange.ts';
-import { callControl, ControlRefusal, type ControlAddress } from '../client/control-client.ts';
+import { callControl, ControlRefusal, isFinal, type ControlAddress } from '../client/control-client.ts';
 import { PACKAGE_BYTES_MAX } from '../skills/read-package.ts';
 import { Backoff } from './backoff.ts';
 import type { StateDir } from './state-dir.ts';
@@ -82,7 +82,7 @@ export async function approvalBytes(
       });
       return Buffer.from(text);
     } catch (error) {
-      if (error instanceof ControlRefusal && error.status < 500 && error.status !== 429) return undefined;
+      if (error instanceof ControlRefusal && isFinal(error.status)) return undefined;
       throw error;
     }
   }, signal);
@@ -122,7 +122,7 @@ async function download(
     if (size > PACKAGE_BYTES_MAX) break;
     pieces.push(piece);
   }
-  if (status >= 500 || status === 429) throw new Error(`${status}`);
+  if (status !== 200 && !isFinal(status)) throw new Error(`${status}`);
   if (status !== 200 || size > PACKAGE_BYTES_MAX)
     throw new Refusal('not_listed', `the control plane has no package ${name} ${version} (${status})`);
   return Buffer.concat(pieces);

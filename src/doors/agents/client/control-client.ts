@@ -59,6 +59,11 @@ export class ControlRefusal extends ReeveError {
   }
 }
 
+/** Whether asking again would be answered in the same way. A redirection is a proxy's, and 401 may be of a token that is coming. */
+export function isFinal(status: number): boolean {
+  return status >= 400 && status < 500 && ![401, 408, 425, 429].includes(status);
+}
+
 /** @throws ControlRefusal for another status than 2xx and 304; ReeveError E_SERVICE_UNAVAILABLE when nobody answers */
 export async function callControl(address: ControlAddress, call: ControlCall): Promise<ControlAnswer> {
   const { method, path, json, body, headers, key, signal, timeoutMs = TIMEOUT_MS } = call;

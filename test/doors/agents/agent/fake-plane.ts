@@ -15,6 +15,8 @@ export class FakePlane {
   /** Of a registration. */
   registered: object = {};
   allowList: string | undefined;
+  /** Answers to whoever asks for a package or an approval, in order; after them what there is. */
+  readonly troubles: Saying[] = [];
   /** By `name/version`. */
   readonly packages = new Map<string, Buffer>();
   readonly #server = createServer((request, response) => void this.#answer(request, response));
@@ -66,6 +68,8 @@ export class FakePlane {
     if (path === '/heartbeat') return say(json({ cancel: [], drain: false, allowlist_serial: 1 }));
     if (path === '/allowlist' && this.allowList !== undefined) return say(text(this.allowList));
     if (path.endsWith('/result')) this.results.push(JSON.parse(Buffer.concat(pieces).toString()));
+    const trouble = /^\/skills\/|\/approval$/.test(path) ? this.troubles.shift() : undefined;
+    if (trouble !== undefined) return say(trouble);
     if (path.startsWith('/skills/')) {
       const bytes = this.packages.get(path.slice('/skills/'.length));
       return say(bytes === undefined ? status(404) : (answer) => answer.end(bytes));

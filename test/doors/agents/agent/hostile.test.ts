@@ -138,6 +138,19 @@ describe('J16 an agent decides by itself, and executes nothing of', () => {
     expect(await readFile(join(agent.runsDir, runId, 'artifacts', 'output.raw'), 'utf8')).toBe('hello\n');
   });
 
+  test.for([302, 401, 408, 425, 429, 503])(
+    'a proxy that answers %i for its package is no verdict: it is asked for again',
+    async (code, { fleet, fake }) => {
+      fake.allowList = listOf([skillEntry('greet', INNOCENT)]);
+      fake.packages.set('greet/1.0.0', INNOCENT);
+      fake.troubles.push(status(code));
+      fake.hand({ skill: { name: 'greet', version: '1.0.0', digest: digestOfBytes(INNOCENT) } });
+      await fleet.agent(fake, 'a', { pollS: 0.05 });
+      await vi.waitFor(() => expect(fake.results).toHaveLength(1), PATIENCE);
+      expect(fake.results[0]).toMatchObject({ outcome: 'succeeded' });
+    },
+  );
+
   test('a key that cannot be read is a failure of this machine, and no verdict', async ({ fleet, fake }) => {
     fake.allowList = listOf([]);
     fake.hand({ command: ['true'] });
