@@ -18,9 +18,9 @@ export function cpuSeconds(pid: number): number {
 }
 
 /** MiB. */
-export function residentMiB(pid: number): { readonly now: number } {
+export function residentMiB(pid: number): number {
   const [, kib = '0'] = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1')) ?? [];
-  return { now: Number(kib) / 1024 };
+  return Number(kib) / 1024;
 }
 
 /** What `npm pack` packs, unpacked, and the packages that are installed with it, MiB. */

@@ -58,7 +58,7 @@ async function main(): Promise<void> {
   await client.send('PUT', '/allowlist', OPERATOR, JSON.parse(textOf(list)));
 
   const agentMiB = await idleAgent(address);
-  const emptyMiB = residentMiB(pid).now;
+  const emptyMiB = residentMiB(pid);
   await client.enrol(AGENTS);
   await delay(1000);
   const rows: string[] = [];
@@ -68,10 +68,9 @@ async function main(): Promise<void> {
     const { asked, accepted, done } = await client.load(rate, SECONDS, { action: 'bench', command: COMMAND });
     const took = (performance.now() - from) / 1000;
     const cpu = ((cpuSeconds(pid) - cpuFrom) / took) * 100;
-    const { now } = residentMiB(pid);
     const reached = done / SECONDS;
     rows.push(
-      `| ${rate} | ${show(reached)} | ${quantiles(accepted)} | ${quantiles(asked)} | ${show(cpu)} % | ${show(now)} MiB |`,
+      `| ${rate} | ${show(reached)} | ${quantiles(accepted)} | ${quantiles(asked)} | ${show(cpu)} % | ${show(residentMiB(pid))} MiB |`,
     );
     if (reached < rate * 0.9 || quantile(asked, 0.99) > P99_MAX_MS) break;
   }
@@ -129,9 +128,9 @@ async function idleAgent(address: string): Promise<number> {
   });
   agent.stdout?.resume();
   await delay(Number(flags.idle) * 1000);
-  const { now } = residentMiB(agent.pid ?? 0);
+  const mib = residentMiB(agent.pid ?? 0);
   agent.kill('SIGTERM');
-  return now;
+  return mib;
 }
 
 function quantiles(sorted: readonly number[]): string {
