@@ -5,6 +5,7 @@ import { test } from './agent-rig.ts';
 import { until, type Running } from './rig.ts';
 
 const AGENTS = 100;
+/** REEVE_FLEET_TASKS and REEVE_FLEET_KILLS make it larger or smaller. */
 const TASKS = Number(process.env['REEVE_FLEET_TASKS'] ?? 1000);
 const KILLS = Number(process.env['REEVE_FLEET_KILLS'] ?? 40);
 /** REEVE_SEED repeats a run as far as chance goes; what processes do meanwhile is their own. */
@@ -61,6 +62,13 @@ test(`J10 ${AGENTS} agents, ${TASKS} tasks, killed at random (REEVE_SEED=${SEED}
     expect(ran.get(run), run).toBeLessThanOrEqual(attempt);
   }
   expect(ran.size).toBe(TASKS);
+  const [again, twice] = [
+    views.filter(({ attempt }) => attempt > 1).length,
+    [...ran.values()].filter((times) => times > 1).length,
+  ];
+  // A campaign whose kills hit nothing shows nothing.
+  process.stderr.write(`${KILLS} kills: ${again} tasks were handed out again, ${twice} of them had run\n`);
+  if (KILLS >= 10) expect(again).toBeGreaterThan(0);
   expect(await fleet.audited('task.result')).toBeLessThanOrEqual(TASKS);
 });
 

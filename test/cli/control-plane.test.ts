@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { ask, type Answer } from '../server/client.ts';
 import { allowList, COMMAND, KEY } from '../doors/agents/control-rig.ts';
-import { test, type Any, type Home, type Running } from './rig.ts';
+import { test, type Any, type Home, type Result, type Running } from './rig.ts';
 
 const OPERATOR = 'operator-of-this-test';
 const ENROL = 'enrolment-of-this-test';
@@ -172,6 +172,20 @@ describe.concurrent('serve control-plane', () => {
       const client = { cert: await home.read('c.pem'), key: await home.read('c.key') };
       expect(await statusOf(plane.address, { ca, ...client })).toBe(200);
       await expect(statusOf(plane.address, { ca })).rejects.toThrow();
+
+      const show = (env: Readonly<Record<string, string>>): Promise<Result> =>
+        home.run(['rollout', 'list', '--url', `https://${plane.address}`], {
+          program: 'reeve',
+          env: { ...TOKENS, ...env },
+        });
+      const trust = { JARVAS_TLS_CA: 's.pem' };
+      expect((await show({ ...trust, JARVAS_TLS_CERT: 'c.pem', JARVAS_TLS_KEY: 'c.key' })).code).toBe(0);
+      expect((await show({})).stderr).toContain('see JARVAS_TLS_CA');
+      expect((await show(trust)).stderr).toContain('see JARVAS_TLS_CERT and JARVAS_TLS_KEY');
+      expect((await show({ ...trust, JARVAS_TLS_CERT: 'c.pem' })).stderr).toContain('belong together');
+      expect((await show({ ...trust, JARVAS_TLS_CERT: 's.pem', JARVAS_TLS_KEY: 's.key' })).stderr).toContain(
+        'wants another certificate',
+      );
     },
   );
 });

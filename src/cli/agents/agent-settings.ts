@@ -1,14 +1,13 @@
 /** What the environment, CONFIG_DIR and flags tell an agent (contract agents §3). */
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
-import { Agent as TlsAgent } from 'node:https';
 import { idProblem } from '../../doors/agents/ids.ts';
 import type { AgentSettings } from '../../doors/agents/agent/settings.ts';
 import { readLocalConfig } from '../../doors/agents/runner/local-config.ts';
 import { ReeveError } from '../../model/errors.ts';
 import type { CliContext, Flags } from '../command.ts';
 import { setting } from '../environment.ts';
-import { CONTROL_URL_DEFAULT, controlUrl, pem } from './control-client.ts';
+import { CONTROL_URL_DEFAULT, controlTls, controlUrl } from './control-client.ts';
 import { dataDir, trustPathsOf } from './run-asked.ts';
 import { requireToken, tokenIn } from '../serve/settings.ts';
 
@@ -33,7 +32,7 @@ export async function agentSettings(ctx: CliContext, flags: Flags): Promise<Agen
     await tokenOf(ctx, 'JARVAS_AGENT_TOKEN'),
     await tokenOf(ctx, 'JARVAS_ENROL_TOKEN'),
   ];
-  const tls = tlsOf(ctx);
+  const tls = controlTls(ctx);
   return {
     control: { baseUrl: controlUrl(url, 'CONTROL_URL'), ...(tls === undefined ? {} : { tls }) },
     agentId,
@@ -81,22 +80,6 @@ function labelsOf(ctx: CliContext): Readonly<Record<string, string>> {
       return [name, value] as const;
     }),
   );
-}
-
-/** A certificate of its own, where the control plane asks for one, and whom it trusts. @throws ReeveError */
-function tlsOf(ctx: CliContext): TlsAgent | undefined {
-  const [ca, cert, key] = ['JARVAS_TLS_CA', 'JARVAS_TLS_CERT', 'JARVAS_TLS_KEY'].map((name) => {
-    const path = setting(ctx, name);
-    return path === undefined ? undefined : pem(resolve(ctx.cwd, path), name);
-  });
-  if ((cert === undefined) !== (key === undefined))
-    throw usage('JARVAS_TLS_CERT', 'and JARVAS_TLS_KEY belong together');
-  if (ca === undefined && cert === undefined) return undefined;
-  return new TlsAgent({
-    keepAlive: true,
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined ? {} : { cert, key }),
-  });
 }
 
 function numberOf(ctx: CliContext, variable: string, standard: number, least: number, most: number): number {

@@ -24,14 +24,31 @@ export async function controlAddress(ctx: CliContext, flags: Flags): Promise<Con
     flag === undefined ? 'CONTROL_URL' : '--url',
   );
   const token = await operatorToken(ctx, flags);
-  const ca = flags.text('ca');
-  return {
-    baseUrl,
-    ...(token === undefined ? {} : { token }),
-    ...(ca === undefined
-      ? {}
-      : { tls: new TlsAgent({ keepAlive: true, ca: pem(resolve(ctx.cwd, ca), '--ca') }) }),
-  };
+  const tls = controlTls(ctx, flags.text('ca'));
+  return { baseUrl, ...(token === undefined ? {} : { token }), ...(tls === undefined ? {} : { tls }) };
+}
+
+/**
+ * Whom to trust, and a certificate of one's own where the control plane asks for one.
+ * @param ca a flag's file, instead of JARVAS_TLS_CA.
+ * @throws ReeveError E_USAGE
+ */
+export function controlTls(ctx: CliContext, ca?: string): TlsAgent | undefined {
+  const read = (path: string | undefined, from: string): Buffer | undefined =>
+    path === undefined ? undefined : pem(resolve(ctx.cwd, path), from);
+  const variable = (name: string): Buffer | undefined => read(setting(ctx, name), name);
+  const trusted = ca === undefined ? variable('JARVAS_TLS_CA') : read(ca, '--ca');
+  const [cert, key] = [variable('JARVAS_TLS_CERT'), variable('JARVAS_TLS_KEY')];
+  if ((cert === undefined) !== (key === undefined))
+    throw new ReeveError('E_USAGE', 'JARVAS_TLS_CERT and JARVAS_TLS_KEY belong together', {
+      variable: cert === undefined ? 'JARVAS_TLS_CERT' : 'JARVAS_TLS_KEY',
+    });
+  if (trusted === undefined && cert === undefined) return undefined;
+  return new TlsAgent({
+    keepAlive: true,
+    ...(trusted === undefined ? {} : { ca: trusted }),
+    ...(cert === undefined ? {} : { cert, key }),
+  });
 }
 
 /** Without the slash at its end. @throws ReeveError E_USAGE */
@@ -50,7 +67,7 @@ export function controlUrl(text: string, variable: string): string {
 }
 
 /** @throws ReeveError E_USAGE */
-export function pem(path: string, flag: string): Buffer {
+function pem(path: string, flag: string): Buffer {
   try {
     return readFileSync(path);
   } catch (error) {

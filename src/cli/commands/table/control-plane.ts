@@ -34,7 +34,11 @@ export const controlFlags: Readonly<Record<string, FlagSpec>> = {
     value: 'file',
     help: 'File with an operator token (default JARVAS_OPERATOR_TOKEN_FILE, JARVAS_OPERATOR_TOKEN)',
   },
-  ca: { kind: 'text', value: 'file', help: 'Certificates to trust instead of those of the machine, PEM' },
+  ca: {
+    kind: 'text',
+    value: 'file',
+    help: 'Certificates to trust instead of those of the machine, PEM (default JARVAS_TLS_CA)',
+  },
 };
 
 export const CONTROL_PLANE_COMMANDS: readonly CommandSpec[] = [

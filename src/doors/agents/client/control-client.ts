@@ -129,5 +129,21 @@ function reasonOf(error: unknown): string {
   if (error instanceof RangeError) return error.message;
   if ((error as Error).name === 'TimeoutError') return 'it did not answer in time';
   const { code } = error as NodeJS.ErrnoException;
-  return typeof code === 'string' ? code : 'the connection failed';
+  if (typeof code !== 'string') return 'the connection failed';
+  const [, words] = TLS_WORDS.find(([codes]) => codes.test(code)) ?? [];
+  return words === undefined ? code : `${words} (${code})`;
 }
+
+/** What a failed handshake means to whoever sets certificates up. */
+const TLS_WORDS: readonly (readonly [RegExp, string])[] = [
+  [
+    /SELF_SIGNED|^UNABLE_TO_(VERIFY|GET)/,
+    'its certificate is of nobody who is trusted here, see JARVAS_TLS_CA',
+  ],
+  [/CERTIFICATE_REQUIRED/, 'it asks for a certificate, see JARVAS_TLS_CERT and JARVAS_TLS_KEY'],
+  [/^ECONNRESET$/, 'it ended the connection, as one does that speaks https, or wants another certificate'],
+  [/CERT_ALTNAME_INVALID/, 'its certificate is for another name'],
+  [/CERT_HAS_EXPIRED/, 'its certificate has expired'],
+  [/WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG/, 'it does not speak TLS; perhaps http:// is meant'],
+  [/KEY_VALUES_MISMATCH/, 'JARVAS_TLS_KEY is not the key of JARVAS_TLS_CERT'],
+];
