@@ -34,6 +34,7 @@ export async function deliver(
   const of = `task ${delivery.taskId}, attempt ${delivery.attempt}`;
   const backoff = new Backoff(FIRST_MS, LAST_MS);
   let current = delivery;
+  let isTold = false;
   while (!signal.aborted) {
     if (Date.now() - current.spooledAtMs > DAY_MS) {
       note(`${of}: the result could not be delivered for a day, and is given up`);
@@ -58,6 +59,8 @@ export async function deliver(
         await spool.remove(current);
         return 'refused';
       }
+      if (!isTold) note(`${of}: the result waits, and is tried again: ${(error as Error).message}`);
+      isTold = true;
       await backoff.wait(signal, refusal?.retryAfterMs);
     }
   }
