@@ -137,3 +137,19 @@ describe('the script that judges a pull request', () => {
     await expect(home.read('y')).rejects.toThrow('ENOENT');
   });
 });
+
+test('the script that starts a canary says why it did not go well, and leaves its id to be aborted', async ({
+  home,
+}) => {
+  const { run = '' } = stepsOf(read('skill-canary.yml')).find(({ id }) => id === 'start') ?? {};
+  const shown = JSON.stringify({ rollout_id: '59dc6b2b', reason: 'no agent fits' }, undefined, 2);
+  await home.write('reeve', `#!/bin/sh\ncat <<'END'\n${shown}\nEND\nexit 1\n`);
+  await chmod(home.path('reeve'), 0o755);
+  const path = `${home.path('')}${delimiter}${home.env()['PATH']}`;
+  const env = { ...home.env(), PATH: path, GITHUB_OUTPUT: home.path('output') };
+  const failed = await promisify(execFile)('bash', ['-eo', 'pipefail', '-c', run], { env }).catch(
+    (error: unknown) => error,
+  );
+  expect(failed).toMatchObject({ code: 1, stdout: expect.stringContaining('no agent fits') });
+  expect(await home.lines('output')).toEqual(['rollout=59dc6b2b']);
+});
