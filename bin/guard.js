@@ -1,4 +1,4 @@
-// Entry shared by the two programs. It must parse on any Node that knows modules (14.8 and newer), and it looks at the
+// Entry shared by all programs. It must parse on any Node that knows modules (14.8 and newer), and it looks at the
 // version before anything else is imported: better-sqlite3 13 crashes Node 20 without a word.
 
 /** The oldest Node that works, as [major, minor]. `engines` in package.json says the same. */
@@ -42,4 +42,17 @@ export async function start(program) {
   /** @type {typeof import('../src/cli/main.ts')} */
   const { main } = await import(entry.href);
   process.exitCode = await main(process.argv.slice(2), program);
+}
+
+/**
+ * A program by an old name: its modes are commands of reeve. Any other mode is told what there is.
+ * @param {readonly string[]} modes
+ * @param {{ usage: string, exitCode: number }} otherwise
+ * @returns {Promise<void>}
+ */
+export async function startMode(modes, { usage, exitCode }) {
+  const [mode = ''] = process.argv.slice(2);
+  if (modes.includes(mode)) return start('reeve');
+  process.stdout.write(`usage: ${usage}\n`);
+  process.exitCode = exitCode;
 }

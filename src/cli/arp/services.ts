@@ -106,15 +106,10 @@ async function configuredRegistry(ctx: CliContext, jwt: Inbound['jwt']): Promise
 async function openPdp(ctx: CliContext, world: World, { jwt }: Pick<Inbound, 'jwt'>): Promise<OpenService> {
   const { decisionPoint } = await import('../../doors/arp/pdp/pdp.ts');
   const { pdpService } = await import('../../doors/arp/pdp/routes.ts');
-  const { policyFile } = await import('../../policy/arp-policy/load.ts');
-  const profile = setting(ctx, 'JARVIS_POLICY_PROFILE');
-  const path = setting(ctx, 'JARVIS_POLICY_PATH') ?? setting(ctx, 'ARP_POLICY_PATH');
-  const mode = setting(ctx, 'ARP_POLICY_MODE');
+  const { policyChoice } = await import('./policy.ts');
   const nodeTypes = await configuredRegistry(ctx, jwt);
   const decide = decisionPoint({
-    ...(profile === undefined ? {} : { profile }),
-    ...(path === undefined ? {} : { policy: policyFile(resolve(ctx.cwd, path)) }),
-    ...(mode === undefined ? {} : { mode }),
+    ...policyChoice(ctx),
     ...(nodeTypes === undefined ? {} : { nodeTypes }),
   });
   return { group: pdpService(decide, world), isReady: async () => true, close: () => undefined };

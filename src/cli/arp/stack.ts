@@ -1,5 +1,5 @@
 /** All services of ARP in one process, where the hops between them are calls (contract arp §1). */
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { inProcessCallbacks } from '../../doors/arp/coordinator/in-process.ts';
 import type { Coordinator } from '../../doors/arp/coordinator/coordinator.ts';
@@ -9,7 +9,7 @@ import { publishTypes } from '../../doors/arp/atomic/publish.ts';
 import { CompositeExecutor } from '../../doors/arp/composite/executor.ts';
 import { compositeService } from '../../doors/arp/composite/routes.ts';
 import { compositeSettings } from '../../doors/arp/composite/settings.ts';
-import { decisionPoint, type Decide } from '../../doors/arp/pdp/pdp.ts';
+import { decisionPoint } from '../../doors/arp/pdp/pdp.ts';
 import { pdpService } from '../../doors/arp/pdp/routes.ts';
 import { openLlm } from '../../doors/arp/llm/settings.ts';
 import type { PolicyDecisionPoint } from '../../doors/arp/ports.ts';
@@ -19,11 +19,11 @@ import { registryService } from '../../doors/arp/registry/routes.ts';
 import { selectionRoutes } from '../../doors/arp/selection/routes.ts';
 import { selectionService } from '../../doors/arp/selection/selection.ts';
 import type { RouteGroup } from '../../doors/http.ts';
-import { policyFile } from '../../policy/arp-policy/load.ts';
 import { mounted } from '../../server/mount.ts';
 import { assembleAtomic } from './atomic.ts';
 import { strategyOf } from './composite.ts';
 import { assembleCoordinator, mirroredBy } from './coordinator.ts';
+import { deniesAll, policyChoice } from './policy.ts';
 import { configuredLlm, selectionDefaults } from './services.ts';
 import { setting } from '../environment.ts';
 import { type Inbound } from './settings.ts';
@@ -124,7 +124,8 @@ async function assemble(ctx: CliContext, options: StackOptions, ground: Ground):
     note,
   });
 
-  const { decide, deniesAll } = policyOf(ctx, options, registry);
+  const choice = policyChoice(ctx, options);
+  const decide = decisionPoint({ ...choice, nodeTypes: registry });
   const pdp: PolicyDecisionPoint = { decide };
   const artifacts = new Artifacts({ dir: join(dir, 'artifacts') });
   ends.push(() => artifacts.close());
@@ -154,35 +155,11 @@ async function assemble(ctx: CliContext, options: StackOptions, ground: Ground):
         artifactStoreService(artifacts, world),
       ].map((group) => mounted(group, `/${group.name}`)),
     ],
-    deniesAll,
+    deniesAll: deniesAll(choice),
     isReady: () => service.isReady(),
     async stop(graceMs) {
       await Promise.all([service.stop?.(graceMs), composite.stop(), atomic.executor.stop(graceMs)]);
     },
     close,
-  };
-}
-
-/** A flag wins over the environment, which is read as the PDP reads it (contract arp §6). */
-function policyOf(
-  ctx: CliContext,
-  { policy, devAllow }: StackOptions,
-  nodeTypes: NodeRegistry,
-): { readonly decide: Decide; readonly deniesAll: boolean } {
-  const profile = devAllow
-    ? 'dev-allow'
-    : policy === undefined
-      ? setting(ctx, 'JARVIS_POLICY_PROFILE')
-      : undefined;
-  const path = policy ?? setting(ctx, 'JARVIS_POLICY_PATH') ?? setting(ctx, 'ARP_POLICY_PATH');
-  const mode = setting(ctx, 'ARP_POLICY_MODE');
-  return {
-    decide: decisionPoint({
-      nodeTypes,
-      ...(profile === undefined ? {} : { profile }),
-      ...(path === undefined ? {} : { policy: policyFile(resolve(ctx.cwd, path)) }),
-      ...(mode === undefined ? {} : { mode }),
-    }),
-    deniesAll: profile === undefined && path === undefined && mode !== 'allow_all',
   };
 }

@@ -1,6 +1,7 @@
 /** A job as lines for a person. Pure: the view, the time and the width come in. */
 import type { Status } from '../../doors/jobs/map.ts';
 import type { BudgetView, CheckpointView, JobView, StepView } from '../../doors/jobs/view.ts';
+import { AGENTS_QUEUE } from '../../doors/progress.ts';
 import { bar, BUDGET_NAMES, budgetStyle, budgetText } from './bar.ts';
 import type { Style } from './colour.ts';
 import { approveCommand, hintOf, nextCommands, type Call } from './next.ts';
@@ -82,12 +83,13 @@ export function liveLines(view: JobView, look: Look, rows: number): Line[] {
 }
 
 function headerLines(view: JobView, { nowMs, workerGone = false, isPast = false }: Look): Line[] {
-  const { jobId, name, status, runningMs, steps, updatedAtMs, worker } = view;
+  const { jobId, name, status, runningMs, steps, updatedAtMs, worker, queue } = view;
   const done = steps.filter(({ state }) => state === 'succeeded').length;
   const facts = [
     `${done} of ${steps.length} steps done`,
     `running time ${duration(runningMs)}`,
     `updated ${ago(updatedAtMs, nowMs)}`,
+    ...(queue === AGENTS_QUEUE ? ['a task of the control plane'] : []),
   ];
   const title: Line = [
     styled(jobId, 'bold'),
@@ -213,17 +215,15 @@ export function stepTime(step: StepView, nowMs: number): string | undefined {
   return stepState(step).text === 'running' ? duration(nowMs - startedAtMs) : undefined;
 }
 
-function decisionLines(
-  { jobId, openDecisions, checkpoints }: JobView,
-  { call, width, isPast = false }: Look,
-): Line[] {
+function decisionLines(view: JobView, { call, width, isPast = false }: Look): Line[] {
+  const { openDecisions, checkpoints } = view;
   if (openDecisions.length === 0) return [];
   const asked = new Map(checkpoints.map(({ id, summary }) => [id, summary]));
   return [
     [styled('Waits for approval', 'bold')],
     ...openDecisions.flatMap((id): Line[] => [
       ...textLines(`${id}  ${asked.get(id) ?? ''}`, 'yellow', width, '  '),
-      ...(isPast ? [] : [['    ', styled(approveCommand(call, jobId, id), 'command')]]),
+      ...(isPast ? [] : [['    ', styled(approveCommand(call, view, id), 'command')]]),
     ]),
   ];
 }
@@ -289,6 +289,7 @@ function reasonLines({ status, reasonCodes, summary }: JobView, { width }: Look)
 
 function nextLines(view: JobView, { call, nowMs, width, workerGone = false }: Look): Line[] {
   const commands = nextCommands(view, call, nowMs, workerGone);
+  if (commands.length === 0) return [];
   const longest = Math.max(...commands.map(({ text }) => textWidth(plainText(text))));
   return [
     [styled('Next', 'bold')],

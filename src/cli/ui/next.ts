@@ -2,6 +2,7 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { BudgetView, JobView } from '../../doors/jobs/view.ts';
+import { AGENTS_QUEUE, ROLLOUTS_QUEUE } from '../../doors/progress.ts';
 import { ERRORS, isErrorCode } from '../../model/errors.ts';
 import type { UsageKey } from '../../model/usage.ts';
 import type { CliContext } from '../command.ts';
@@ -38,13 +39,18 @@ export function callOf({ program, storeRoot, postgres, env, cwd }: CliContext): 
   return { program, store: storeRoot === resolve(cwd, own) ? [] : ['--store', storeRoot] };
 }
 
-export function approveCommand(call: Call, jobId: string, checkpoint: string): string {
+export function approveCommand(call: Call, { jobId, queue }: JobView, checkpoint: string): string {
+  if (queue === ROLLOUTS_QUEUE) return `${inPlane(call, ['rollout', 'promote', jobId])} ${REASON}`;
   return line(call, ['approve', jobId, '--checkpoint', checkpoint], REASON);
 }
 
 /** @param workerGone the process that holds the job's lease is not there any more. */
 export function nextCommands(view: JobView, call: Call, nowMs: number, workerGone: boolean): Command[] {
-  const { jobId, status } = view;
+  const { jobId, status, queue } = view;
+  // What the control plane drives is not resumed, nor waited for, by commands of jobs.
+  if (queue === AGENTS_QUEUE) return [];
+  if (queue === ROLLOUTS_QUEUE)
+    return [{ text: inPlane(call, ['rollout', 'status', jobId]), note: 'as its control plane tells it' }];
   const resume = (...more: readonly string[]): string => line(call, ['resume', jobId], ...more);
   switch (status) {
     case 'queued':
@@ -73,12 +79,13 @@ export function nextCommands(view: JobView, call: Call, nowMs: number, workerGon
   }
 }
 
-function afterDecision({ jobId, openDecisions }: JobView, call: Call, resume: string): Command[] {
+function afterDecision(view: JobView, call: Call, resume: string): Command[] {
+  const { openDecisions } = view;
   const [first] = openDecisions;
   if (first === undefined) return [{ text: resume, note: 'all is approved: go on' }];
   const count = openDecisions.length;
   return [
-    { text: approveCommand(call, jobId, first), note: 'after a look at it' },
+    { text: approveCommand(call, view, first), note: 'after a look at it' },
     { text: resume, note: count > 1 ? `once all ${count} decisions are approved` : 'once approved' },
   ];
 }
@@ -120,6 +127,11 @@ function limitText(key: UsageKey, value: number): string {
 export function hintOf(reasonCodes: readonly string[]): string | undefined {
   const code = reasonCodes.find(isErrorCode);
   return code === undefined ? undefined : ERRORS[code].hint;
+}
+
+/** A command that asks a control plane, and no store. */
+function inPlane({ program }: Call, words: readonly string[]): string {
+  return [program, ...words].map(quoted).join(' ');
 }
 
 /** A command line. @param more comes as it is, quoted where it has to be. */

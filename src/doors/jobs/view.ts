@@ -42,6 +42,8 @@ export interface JobView {
   readonly jobId: string;
   readonly name: string;
   readonly status: Status;
+  /** Undefined: whoever submitted it runs it. */
+  readonly queue?: string;
   readonly summary: string;
   readonly version: number;
   readonly createdAtMs: number;
@@ -121,6 +123,7 @@ export class ViewFold {
       jobId: state.id,
       name: spec.name,
       status: statusOf(state.standing),
+      ...(spec.queue === undefined ? {} : { queue: spec.queue }),
       summary: state.checkpoints.lastSummary,
       version: state.version,
       createdAtMs: state.startedAtMs,

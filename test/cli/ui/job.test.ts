@@ -273,6 +273,23 @@ describe('what to type next', () => {
     expect(next({ status: 'blocked_decision' })).toEqual(['reeve resume release_42']);
   });
 
+  test('what a control plane drives is left to it', () => {
+    for (const status of ['queued', 'running', 'blocked_error', 'completed'] as const)
+      expect(next({ status, queue: 'agents' })).toEqual([]);
+    const rollout = jobView({
+      status: 'blocked_decision',
+      queue: 'agents-rollouts',
+      openDecisions: ['cp_4'],
+    });
+    expect(next(rollout)).toEqual(['reeve rollout status release_42']);
+    const lines = shown(rollout).join('\n');
+    expect(lines).toContain('reeve rollout promote release_42 --reason "…"');
+    expect(lines).not.toMatch(/resume|approve /);
+    const task = shown(jobView({ queue: 'agents' }));
+    expect(task).not.toContain('Next');
+    expect(task.join('\n')).toContain('a task of the control plane');
+  });
+
   test('a lease that has ended leaves nobody at work', () => {
     expect(next({ worker: { name: 'dispatch-1', untilMs: NOW } })).toEqual(['reeve resume release_42']);
   });
