@@ -50,18 +50,19 @@ export function findCommand(
 ): { command: CommandSpec; words: readonly string[] } {
   const [first = '', second = ''] = words;
   const group = commands.filter(({ path }) => path[0] === first);
-  const command = group.find(({ path }) => path[1] === second) ?? group.find(({ path }) => path.length === 1);
+  const exact = group.find(({ path }) => path[1] === second);
+  const alone = group.find(({ path }) => path.length === 1);
+  // A word that is neither subcommand nor argument is a mistyped subcommand.
+  const isMistyped = alone?.args.length === 0 && group.length > 1 && /^[^-]/.test(second);
+  const command = exact ?? (isMistyped ? undefined : alone);
   if (command !== undefined) return { command, words: words.slice(command.path.length) };
   if (group.length > 0) {
-    const known = group.map(({ path }) => path[1]).join(', ');
+    const known = group.flatMap(({ path }) => path[1] ?? []);
     throw usage(
       second === ''
-        ? `${first} needs a subcommand: ${known}`
-        : `unknown subcommand '${first} ${second}'; known: ${known}`,
-      {
-        command: first,
-        subcommand: second,
-      },
+        ? `${first} needs a subcommand: ${known.join(', ')}`
+        : `unknown subcommand '${first} ${second}'; known: ${known.join(', ')}`,
+      { command: first, subcommand: second, nearest: nearest(second, known) },
     );
   }
   throw usage(`unknown command '${first}'`, {
@@ -98,7 +99,7 @@ function parse(command: CommandSpec, words: readonly string[]): CommandInput {
       continue;
     }
     const [name, given] = splitFlag(word);
-    const spec = command.flags[name];
+    const spec = Object.hasOwn(command.flags, name) ? command.flags[name] : undefined;
     if (!word.startsWith('--') || spec === undefined) {
       throw usage(`unknown flag '${word}' for ${command.path.join(' ')}`, {
         flag: word,
@@ -156,14 +157,19 @@ function checkArity(
   const missing = command.args.slice(args.length).find(({ required }) => required);
   if (missing !== undefined) throw usage(`${name} needs <${missing.name}>`, { argument: missing.name });
   if (args.length > command.args.length && command.args.at(-1)?.repeated !== true) {
-    throw usage(`${name} takes ${command.args.length} argument(s), got ${args.length}`, {
-      unexpected: args[command.args.length],
-    });
+    const [unexpected = ''] = args.slice(command.args.length);
+    const most = command.args.length === 0 ? 'no argument' : `${command.args.length} argument(s)`;
+    throw usage(`${name} takes ${most}, not ${args.length}: '${unexpected}' is one too many`, { unexpected });
   }
   if (command.rest === undefined && hasRest)
     throw usage(`${name} takes nothing after --`, { argument: '--' });
   if (command.rest !== undefined && command.rest.optional !== true && rest.length === 0)
-    throw usage(`${name} needs ${command.rest.name} after --`, { argument: command.rest.name });
+    throw usage(
+      `${name} needs a ${command.rest.name} after --, such as: ${name} -- ${command.rest.name} arguments`,
+      {
+        argument: command.rest.name,
+      },
+    );
 }
 
 function usage(message: string, details: Readonly<Record<string, unknown>>): ReeveError {

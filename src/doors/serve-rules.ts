@@ -4,6 +4,8 @@ export interface ServeRules {
   readonly listen?: string;
   readonly allowNonLoopback?: boolean;
   readonly authToken?: string;
+  /** How the server is given it. Default `--auth-token`. */
+  readonly tokenFlag?: string;
   /** Every request must carry a token of an issuer. */
   readonly requiresJwt?: boolean;
   readonly maxBodyBytes?: number;
@@ -14,6 +16,7 @@ export function serveProblems({
   listen,
   allowNonLoopback,
   authToken,
+  tokenFlag = '--auth-token',
   requiresJwt,
   maxBodyBytes,
 }: ServeRules): readonly string[] {
@@ -24,7 +27,7 @@ export function serveProblems({
       ? []
       : [`${listen} can be reached from other machines: --allow-non-loopback is missing`]),
     ...((authToken ?? '').trim() === '' && requiresJwt !== true
-      ? [`${listen} can be reached from other machines: --auth-token is missing`]
+      ? [`${listen} can be reached from other machines: ${tokenFlag} is missing`]
       : []),
     ...(maxBodyBytes === undefined || maxBodyBytes <= 0
       ? [`${listen} can be reached from other machines: --max-body-bytes is missing`]

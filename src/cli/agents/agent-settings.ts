@@ -11,13 +11,19 @@ import { CONTROL_URL_DEFAULT, controlTls, controlUrl } from './control-client.ts
 import { dataDir, trustPathsOf } from './run-asked.ts';
 import { requireToken, tokenIn } from '../serve/settings.ts';
 
+const PARALLEL_MAX = 1000;
+
 /** @throws ReeveError E_USAGE, E_INVALID_INPUT_SCHEMA */
 export async function agentSettings(ctx: CliContext, flags: Flags): Promise<AgentSettings> {
   const configDir = setting(ctx, 'CONFIG_DIR');
   const inConfig = (name: string): string | undefined =>
     configDir === undefined ? undefined : resolve(ctx.cwd, configDir, name);
   const config = await readLocalConfig(inConfig('config.json'));
-  const url = flags.text('url') ?? setting(ctx, 'CONTROL_URL') ?? config.controlUrl ?? CONTROL_URL_DEFAULT;
+  const url = flags.text('url');
+  const baseUrl = controlUrl(
+    url ?? setting(ctx, 'CONTROL_URL') ?? config.controlUrl ?? CONTROL_URL_DEFAULT,
+    url === undefined ? 'CONTROL_URL' : '--url',
+  );
   const agentId =
     setting(ctx, 'JARVAS_AGENT_ID') ?? `${hostname().replaceAll(/[^A-Za-z0-9._-]/g, '-')}-agent`;
   const tenant = setting(ctx, 'JARVAS_TENANT') ?? 'default';
@@ -34,14 +40,14 @@ export async function agentSettings(ctx: CliContext, flags: Flags): Promise<Agen
   ];
   const tls = controlTls(ctx);
   return {
-    control: { baseUrl: controlUrl(url, 'CONTROL_URL'), ...(tls === undefined ? {} : { tls }) },
+    control: { baseUrl, ...(tls === undefined ? {} : { tls }) },
     agentId,
     tenant,
     labels: labelsOf(ctx),
     ...(agentToken === undefined ? {} : { agentToken }),
     ...(enrolToken === undefined ? {} : { enrolToken }),
     pollS: numberOf(ctx, 'JARVAS_POLL_S', 10, 0.1, 3600),
-    maxParallel: flags.number('parallel') ?? numberOf(ctx, 'JARVAS_PARALLEL', 1, 1, 1000),
+    maxParallel: parallelOf(ctx, flags),
     dataDir: join(dataDir(ctx), 'agent'),
     runsDir: resolve(ctx.cwd, flags.text('runs-dir') ?? setting(ctx, 'RUNS_DIR') ?? 'runs'),
     trustPaths: trustPathsOf(ctx, inConfig('trust.json')),
@@ -80,6 +86,17 @@ function labelsOf(ctx: CliContext): Readonly<Record<string, string>> {
       return [name, value] as const;
     }),
   );
+}
+
+function parallelOf(ctx: CliContext, flags: Flags): number {
+  const given = flags.number('parallel');
+  if (given === undefined) return numberOf(ctx, 'JARVAS_PARALLEL', 1, 1, PARALLEL_MAX);
+  if (given >= 1 && given <= PARALLEL_MAX) return given;
+  throw new ReeveError('E_USAGE', `--parallel must be 1 to ${PARALLEL_MAX}, not ${given}`, {
+    flag: '--parallel',
+    value: given,
+    limit: PARALLEL_MAX,
+  });
 }
 
 function numberOf(ctx: CliContext, variable: string, standard: number, least: number, most: number): number {

@@ -62,8 +62,20 @@ export function controlUrl(text: string, variable: string): string {
     url.hash !== '' ||
     url.password !== ''
   )
-    throw new ReeveError('E_USAGE', `${variable} must be an http or https URL`, { variable });
+    throw new ReeveError(
+      'E_USAGE',
+      `${variable} must be an http or https URL without credentials and query, not ${JSON.stringify(withoutPassword(text))}`,
+      { variable, value: withoutPassword(text) },
+    );
   return base;
+}
+
+/** What may be shown of a text that was to be a URL (I9). */
+function withoutPassword(text: string): string {
+  return text
+    .replace(/\/\/[^/@]*@/, '//…@')
+    .replace(/\?.*$/s, '?…')
+    .slice(0, 200);
 }
 
 /** @throws ReeveError E_USAGE */
@@ -89,10 +101,16 @@ async function operatorToken(ctx: CliContext, flags: Flags): Promise<string | un
 }
 
 /** The call, until the command is told to stop. */
-export function askControl(
+export async function askControl(
   ctx: CliContext,
   address: ControlAddress,
   call: ControlCall,
 ): Promise<ControlAnswer> {
-  return callControl(address, { signal: ctx.signal, ...call });
+  try {
+    return await callControl(address, { signal: ctx.signal, ...call });
+  } catch (error) {
+    if (!(error instanceof ReeveError) || error.code !== 'E_SERVICE_UNAVAILABLE') throw error;
+    const advice = `start one (${ctx.program} serve control-plane), or say where it is with --url or CONTROL_URL`;
+    throw new ReeveError(error.code, `${error.message}; ${advice}`, error.details, { cause: error });
+  }
 }

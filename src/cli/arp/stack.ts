@@ -125,6 +125,8 @@ async function assemble(ctx: CliContext, options: StackOptions, ground: Ground):
   });
 
   const choice = policyChoice(ctx, options);
+  // A mistyped name would deny every run; later changes of the file are looked at as they come.
+  if (options.policy !== undefined) await choice.policy?.();
   const decide = decisionPoint({ ...choice, nodeTypes: registry });
   const pdp: PolicyDecisionPoint = { decide };
   const artifacts = new Artifacts({ dir: join(dir, 'artifacts') });

@@ -4,7 +4,7 @@ import { inspectJobpack } from '../../evidence/inspect.ts';
 import type { CommandHandler } from '../command.ts';
 import { cutSummary, escapeControls } from '../output.ts';
 import { trustOf } from './story-pack.ts';
-import { outDirOf, packNamed } from './verify.ts';
+import { outDirOf, packNamed, packThere } from './verify.ts';
 
 export const jobInspect: CommandHandler = async (ctx, { args, flags }) => {
   const { path, jobId } = await packNamed(ctx, args[0] ?? '', outDirOf(ctx, flags));
@@ -26,10 +26,10 @@ export const jobInspect: CommandHandler = async (ctx, { args, flags }) => {
 
 export const jobDiff: CommandHandler = async (ctx, { args, flags }) => {
   const [a, b] = [
-    await packNamed(ctx, args[0] ?? '', ctx.outDir),
-    await packNamed(ctx, args[1] ?? '', ctx.outDir),
+    await packThere(ctx, args[0] ?? '', ctx.outDir),
+    await packThere(ctx, args[1] ?? '', ctx.outDir),
   ];
-  const { jobIdA, jobIdB, added, removed, changed } = await diffJobpacks(a.path, b.path, trustOf(flags));
+  const { jobIdA, jobIdB, added, removed, changed } = await diffJobpacks(a, b, trustOf(flags));
   return {
     json: { job_id_a: jobIdA, job_id_b: jobIdB, added, removed, changed },
     text: [

@@ -11,6 +11,10 @@ import type { RolloutView } from '../../doors/agents/wire/rollouts.ts';
 
 export const rolloutStart: CommandHandler = async (ctx, { args: [name], flags }) => {
   const request = await requestOf(ctx, flags, name);
+  if (!('skill' in request))
+    throw new ReeveError('E_USAGE', 'rollout start needs --skill name@version, or --spec with a skill', {
+      flag: '--skill',
+    });
   const [wrong] = await problemsOf(NEW_ROLLOUT, request);
   if (wrong !== undefined)
     throw new ReeveError('E_USAGE', `the rollout: ${wrong.field || 'it'} ${wrong.problem}`, { ...wrong });

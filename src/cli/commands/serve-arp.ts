@@ -1,15 +1,13 @@
 import { SERVICES, type ServiceKey } from '../../doors/arp/services.ts';
 import { ARP_QUEUE, measureQueues } from '../../doors/progress.ts';
-import { addressText } from '../../server/listen.ts';
 import { startServer } from '../../server/server.ts';
 import { openService } from '../arp/services.ts';
 import type { CliContext, CommandHandler } from '../command.ts';
 import { aborted, announce, STOP_MS } from '../serve/announce.ts';
 import { authentication, sharedAuthentication } from '../serve/auth.ts';
-import { serveSettings } from '../serve/settings.ts';
+import { listenOf, serveSettings } from '../serve/settings.ts';
 import { serverTelemetry, type ServerTelemetry } from '../serve/telemetry.ts';
 
-const HOST_DEFAULT = '127.0.0.1';
 /** Bodies outside of the service's own routes, bytes. */
 const BODY_BYTES_MAX = 1_048_576;
 /** Of the time to stop, for the answers to what was stopped, milliseconds. */
@@ -19,10 +17,8 @@ const UPLOAD_MS = 600_000;
 
 export function serveArp(service: ServiceKey): CommandHandler {
   return async (ctx, { flags }) => {
-    const host = flags.text('host') ?? HOST_DEFAULT;
-    const port = flags.number('port') ?? SERVICES[service].port;
     const settings = await serveSettings(ctx, flags, {
-      listen: addressText(host, port),
+      listen: listenOf(flags, SERVICES[service].port),
       maxBodyBytes: BODY_BYTES_MAX,
       jwtByVariables: true,
     });

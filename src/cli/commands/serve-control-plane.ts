@@ -1,22 +1,21 @@
 import { isLoopback, serveProblems } from '../../doors/serve-rules.ts';
 import { ReeveError } from '../../model/errors.ts';
-import { addressText, parseListen } from '../../server/listen.ts';
+import { parseListen } from '../../server/listen.ts';
 import { startServer } from '../../server/server.ts';
 import { openMetrics } from '../../telemetry/prometheus.ts';
 import { CONTROL_LIMITS, controlPlane } from '../agents/control.ts';
 import type { CommandHandler } from '../command.ts';
 import { jsonText } from '../output.ts';
 import { aborted, STOP_MS } from '../serve/announce.ts';
-import { tlsOptions } from '../serve/settings.ts';
+import { listenOf, tlsOptions } from '../serve/settings.ts';
 import { serverTelemetry } from '../serve/telemetry.ts';
 
-const HOST_DEFAULT = '127.0.0.1';
 const PORT_DEFAULT = 5000;
 /** Bodies outside of the service's own routes, bytes. */
 const BODY_BYTES_MAX = 1_048_576;
 
 export const serveControlPlane: CommandHandler = async (ctx, { flags }) => {
-  const listen = addressText(flags.text('host') ?? HOST_DEFAULT, flags.number('port') ?? PORT_DEFAULT);
+  const listen = listenOf(flags, PORT_DEFAULT);
   const allowNonLoopback = flags.on('allow-non-loopback');
   const address = parseListen(listen);
   const problems = serveProblems({

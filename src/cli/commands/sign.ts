@@ -3,10 +3,10 @@ import type { CommandHandler } from '../command.ts';
 import { escapeControls } from '../output.ts';
 import { droppedNote } from '../../doors/jobs/pack.ts';
 import { signingKey } from '../signing.ts';
-import { outDirOf, packNamed } from './verify.ts';
+import { outDirOf, packThere } from './verify.ts';
 
 export const sign: CommandHandler = async (ctx, { args, flags }) => {
-  const { path } = await packNamed(ctx, args[0] ?? '', outDirOf(ctx, flags));
+  const path = await packThere(ctx, args[0] ?? '', outDirOf(ctx, flags));
   const signed = await signJobpack(path, await signingKey(ctx, flags));
   if (signed.replaced) ctx.stderr.write(`${escapeControls(droppedNote(signed))}\n`);
   const { jobId, manifestSha256, sidecar, keyId, keyIds } = signed;

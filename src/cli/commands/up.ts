@@ -15,11 +15,10 @@ import { CONTROL_LIMITS, controlPlaneBeside } from '../agents/control.ts';
 import { openStack } from '../arp/stack.ts';
 import { aborted, announce, STOP_MS } from '../serve/announce.ts';
 import { authentication, sharedAuthentication } from '../serve/auth.ts';
-import { serveSettings } from '../serve/settings.ts';
+import { listenOf, serveSettings } from '../serve/settings.ts';
 import { serverTelemetry } from '../serve/telemetry.ts';
 import { outDirOf } from './verify.ts';
 
-const HOST_DEFAULT = '127.0.0.1';
 /** That of ARP's gateway: here clients come in. */
 const PORT_DEFAULT = 8080;
 const BODY_BYTES_MAX = 1_048_576;
@@ -37,7 +36,7 @@ export const up: CommandHandler = async (ctx, { flags }) => {
       flags: ['--policy', '--dev-allow'],
     });
   const settings = await serveSettings(ctx, flags, {
-    listen: addressText(flags.text('host') ?? HOST_DEFAULT, flags.number('port') ?? PORT_DEFAULT),
+    listen: listenOf(flags, PORT_DEFAULT),
     maxBodyBytes: BODY_BYTES_MAX,
     jwtByVariables: true,
   });

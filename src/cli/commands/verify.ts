@@ -11,7 +11,7 @@ import { escapeControls } from '../output.ts';
 import { signatureRules } from '../signing.ts';
 
 export const verify: CommandHandler = async (ctx, { args, flags }) => {
-  const { path } = await packNamed(ctx, args[0] ?? '', outDirOf(ctx, flags));
+  const path = await packThere(ctx, args[0] ?? '', outDirOf(ctx, flags));
   const rules = await signatureRules(ctx, flags);
   if (rules === undefined) {
     const verified = await verifyJobpack(path);
@@ -68,6 +68,17 @@ export function outDirOf(ctx: CliContext, flags: Flags): string {
     });
   }
   return resolve(ctx.cwd, given);
+}
+
+/** The same, where it has to be there already. @throws ReeveError E_INVALID_INPUT_SCHEMA */
+export async function packThere(ctx: CliContext, word: string, outDir: string): Promise<string> {
+  const { path, jobId } = await packNamed(ctx, word, outDir);
+  if (jobId === undefined || (await stat(path).catch(() => undefined)) !== undefined) return path;
+  throw new ReeveError(
+    'E_INVALID_INPUT_SCHEMA',
+    `${word} is no file, and there is no jobpack of a job of that name at ${path}: ${ctx.program} export ${word} writes it`,
+    { value: word, path },
+  );
 }
 
 /**

@@ -7,13 +7,14 @@ import { ReeveError } from '../../model/errors.ts';
 import type { AuthSettings } from '../../policy/auth/settings.ts';
 import { readSmallFile } from '../../policy/key-source.ts';
 import { readApprovers, TOKEN_PATTERN } from '../../server/approvers.ts';
-import { parseListen, type ListenAddress } from '../../server/listen.ts';
+import { addressText, parseListen, type ListenAddress } from '../../server/listen.ts';
 import type { TlsOptions } from '../../server/server.ts';
 import { hashOf, type KnownToken } from '../../server/tokens.ts';
 import type { CliContext, Flags } from '../command.ts';
 import { jwtSettings } from './auth.ts';
 
 const LISTEN_DEFAULT = '127.0.0.1:9488';
+const HOST_DEFAULT = '127.0.0.1';
 const BODY_BYTES_DEFAULT = 1_048_576;
 const BODY_BYTES_LIMIT = 64 * 1_048_576;
 const TOKEN_VARIABLES = ['REEVE_SERVE_AUTH_TOKEN', 'WRKR_SERVE_AUTH_TOKEN'];
@@ -56,6 +57,7 @@ export async function serveSettings(
     listen,
     allowNonLoopback,
     ...(shared === undefined ? {} : { authToken: shared }),
+    ...(fixed.listen === undefined ? {} : { tokenFlag: '--auth-token-file' }),
     requiresJwt: jwt?.mode === 'required',
     ...(given === undefined ? {} : { maxBodyBytes: given }),
   });
@@ -86,6 +88,12 @@ export async function serveSettings(
       CONCURRENCY_MAX,
     ),
   };
+}
+
+/** `--host` and `--port` as an address. @throws ReeveError E_INVALID_INPUT_SCHEMA */
+export function listenOf(flags: Flags, portDefault: number): string {
+  const port = within('port', flags.number('port') ?? portDefault, 0, 65_535);
+  return addressText(flags.text('host') ?? HOST_DEFAULT, port);
 }
 
 /** @throws ReeveError E_INVALID_INPUT_SCHEMA: half of what is needed, or a file that is no PEM. */
@@ -165,5 +173,6 @@ function within(flag: string, value: number, least: number, most: number): numbe
   throw new ReeveError('E_INVALID_INPUT_SCHEMA', `--${flag} must be ${least} to ${most}, not ${value}`, {
     flag: `--${flag}`,
     value,
+    limit: most,
   });
 }
