@@ -28,6 +28,8 @@ export async function jsonOrFile(ctx: CliContext, text: string, field: string): 
   return text.startsWith('@') ? documentIn(ctx, text.slice(1), field) : jsonIn(text, field);
 }
 
+const FORMS = 'write {"key": "text"}, @file, key=text or key:=json';
+
 /**
  * An object of several parts: JSON or `@file`, `key=text`, `key:=json`. What comes later wins.
  * @throws ReeveError E_INVALID_INPUT_SCHEMA
@@ -44,9 +46,10 @@ export async function objectOf(
       fields.set(key, operator === ':=' ? jsonIn(text, `${field} ${key}`) : text);
       continue;
     }
+    if (!/^\s*[{[@]/.test(part)) throw refusal(field, `is ${JSON.stringify(part.slice(0, 100))}; ${FORMS}`);
     const value = await jsonOrFile(ctx, part, field);
     if (typeof value !== 'object' || value === null || Array.isArray(value))
-      throw refusal(field, 'is no JSON object; write {"key": "text"}, @file, key=text or key:=json');
+      throw refusal(field, `is no JSON object; ${FORMS}`);
     for (const [name, each] of Object.entries(value)) fields.set(name, each);
   }
   return Object.fromEntries(fields);

@@ -135,7 +135,7 @@ export const ERRORS = {
     status: 500,
     exit: 1,
     retry: true,
-    hint: 'Name another address with --listen, or stop the program that holds this one.',
+    hint: 'Name another address (--listen, or --host and --port), or stop the program that holds this one.',
   },
   E_TOKEN_UNAVAILABLE: {
     status: 502,

@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { Agent as TlsAgent } from 'node:https';
 import {
   callControl,
+  ControlRefusal,
   type ControlAddress,
   type ControlAnswer,
   type ControlCall,
@@ -109,8 +110,24 @@ export async function askControl(
   try {
     return await callControl(address, { signal: ctx.signal, ...call });
   } catch (error) {
-    if (!(error instanceof ReeveError) || error.code !== 'E_SERVICE_UNAVAILABLE') throw error;
-    const advice = `start one (${ctx.program} serve control-plane), or say where it is with --url or CONTROL_URL`;
-    throw new ReeveError(error.code, `${error.message}; ${advice}`, error.details, { cause: error });
+    throw error instanceof ReeveError ? advised(ctx, address, error) : error;
   }
+}
+
+/** The same, with what to do about it. */
+function advised(ctx: CliContext, { baseUrl }: ControlAddress, error: ReeveError): ReeveError {
+  const { details } = error;
+  const where = `start one (${ctx.program} serve control-plane), or say where it is with --url or CONTROL_URL`;
+  const because = { cause: error };
+  if (error.code === 'E_SERVICE_UNAVAILABLE')
+    return new ReeveError(error.code, `${error.message}; ${where}`, details, because);
+  if (!(error instanceof ControlRefusal)) return error;
+  const { status, wireCode } = error;
+  if (wireCode === `http_${status}`) {
+    const problem = `what answers at ${baseUrl} (status ${status}) is no control plane; ${where}`;
+    return new ReeveError('E_SERVICE_UNAVAILABLE', problem, details, because);
+  }
+  if (status !== 401) return error;
+  const token = 'give that of an operator: --token-file, or JARVAS_OPERATOR_TOKEN_FILE';
+  return new ReeveError(error.code, `${error.message}; ${token}`, details, because);
 }

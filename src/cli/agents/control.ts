@@ -58,6 +58,10 @@ export async function controlPlane(
     ...(threshold === undefined ? {} : { threshold }),
     ...(pollS === undefined ? {} : { pollS }),
     ...(leaseS === undefined ? {} : { leaseS }),
+  }).catch((error: unknown) => {
+    if (!(error instanceof ReeveError) || error.code !== 'E_STORE_BUSY') throw error;
+    const problem = `another process serves the control plane of the store ${jobs.root}`;
+    throw new ReeveError(error.code, problem, { store: jobs.root }, { cause: error });
   });
   if (keys.length === 0 && isBeside !== true)
     note('no key is trusted (--trust-keys), so no allow-list can be published, and no task be queued');

@@ -153,9 +153,10 @@ export function clearError({ baseUrl, what, advice }: Place, error: ArpError): R
   const [first] = problems;
   const more = first === undefined ? '' : `: ${first.field} ${first.problem}`;
   const cause = behind === undefined ? '' : ` (${behind.message})`;
+  const token = status === 401 ? '; give one: --token-file, or REEVE_ARP_TOKEN_FILE' : '';
   return new ReeveError(
     codeOf(status),
-    `${wireCode}: ${message}${more}${cause}`,
+    `${wireCode}: ${message}${more}${cause}${token}`,
     {
       url,
       status,

@@ -11,10 +11,22 @@ import type { RolloutView } from '../../doors/agents/wire/rollouts.ts';
 
 export const rolloutStart: CommandHandler = async (ctx, { args: [name], flags }) => {
   const request = await requestOf(ctx, flags, name);
-  if (!('skill' in request))
-    throw new ReeveError('E_USAGE', 'rollout start needs --skill name@version, or --spec with a skill', {
-      flag: '--skill',
-    });
+  if (!('skill' in request || 'command' in request))
+    throw new ReeveError(
+      'E_USAGE',
+      'rollout start needs --skill name@version, or --spec with a skill or command',
+      {
+        flag: '--skill',
+      },
+    );
+  if ('target' in request && Object.keys(request.target ?? {}).length === 0)
+    throw new ReeveError(
+      'E_USAGE',
+      'rollout start needs agents: --label name=text, --agent, or --spec with a target',
+      {
+        flag: '--label',
+      },
+    );
   const [wrong] = await problemsOf(NEW_ROLLOUT, request);
   if (wrong !== undefined)
     throw new ReeveError('E_USAGE', `the rollout: ${wrong.field || 'it'} ${wrong.problem}`, { ...wrong });
@@ -57,7 +69,6 @@ async function requestOf(ctx: CliContext, flags: Flags, name: string | undefined
     ...given('deadline_s', flags.number('deadline-seconds')),
     ...(health === undefined ? {} : { health_gate: { url: health } }),
   };
-  const batch = flags.text('batch-size');
   const target = {
     ...spec.target,
     ...(Object.keys(labels).length === 0 ? {} : { labels }),
@@ -72,11 +83,26 @@ async function requestOf(ctx: CliContext, flags: Flags, name: string | undefined
     ...given('environment', flags.text('environment')),
     ...(Object.keys(canary).length === 0 ? {} : { canary }),
     ...(Object.keys(criteria).length === 0 ? {} : { criteria }),
-    ...(batch === undefined ? {} : { batch_size: /^\d+$/.test(batch) ? Number(batch) : batch }),
+    ...given('batch_size', batchSizeOf(flags)),
     ...(flags.on('no-auto-abort') ? { auto_abort: false } : {}),
     ...(flags.on('auto-promote') ? { auto_promote: true } : {}),
     ...(flags.on('draft') ? { start: false } : {}),
   };
+}
+
+/** @throws ReeveError E_USAGE */
+function batchSizeOf(flags: Flags): number | string | undefined {
+  const text = flags.text('batch-size');
+  if (text === undefined || /^\d{1,9} ?%$/.test(text)) return text;
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new ReeveError(
+    'E_USAGE',
+    `--batch-size is ${JSON.stringify(text)}; it is a number of agents, or a share such as 25%`,
+    {
+      flag: '--batch-size',
+      value: text,
+    },
+  );
 }
 
 function given(name: string, value: unknown): object {
