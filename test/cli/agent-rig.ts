@@ -1,11 +1,11 @@
 // A control plane and agents as processes of their own, and what may stand between them.
 import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AllowListEntry } from '../../src/policy/allow-list/schema.ts';
 import { KEY } from '../doors/agents/control-rig.ts';
 import { commandEntry, listOf } from '../doors/agents/agent/fleet-rig.ts';
 import { ask, type Answer } from '../server/client.ts';
+import { freePort } from '../support/free-ports.ts';
 import { test as base, until, type Any, type Home, type Running } from './rig.ts';
 
 const OPERATOR = 'operator-of-this-test';
@@ -203,27 +203,6 @@ class Proxy {
     this.cut();
     await new Promise((resolve) => this.#server.close(resolve));
   }
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-/** The command lines of those of these processes that are still there. */
-export function commandLines(pids: readonly number[]): string {
-  const lineOf = (pid: number): string => {
-    try {
-      return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
-    } catch (error) {
-      if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return '';
-      throw error;
-    }
-  };
-  return pids.map(lineOf).join('\n');
 }
 
 export const test = base.extend('fleet', async ({ home }, { onCleanup }) => {

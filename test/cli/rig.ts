@@ -7,9 +7,11 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { test as base, vi } from 'vitest';
+import { until } from '../support/waiting.ts';
+
+export { isAlive, until } from '../support/waiting.ts';
 
 export type Program = 'wrkr' | 'reeve' | 'jarvas_lite_run' | 'jarvasctl';
 /** Parsed JSON that a program printed; tests look into it with matchers. */
@@ -37,8 +39,6 @@ export interface Result {
 }
 
 export const BIN = fileURLToPath(new URL('../../bin/', import.meta.url));
-/** Nothing in these tests takes this long; whoever waits longer waits for what will not come. */
-const DEADLINE_MS = 25_000;
 /** Names the processes of a test, and all that they start. */
 const MARK = 'REEVE_TEST_HOME';
 
@@ -246,7 +246,7 @@ export class Running {
       child.on('error', reject);
       child.on('close', (code, signal) => {
         const { stdout, stderr } = this;
-        resolve({ code, signal, stdout, stderr, json: parsed(stdout), error: envelopeIn(stderr) });
+        resolve(resultOf({ code, signal, stdout, stderr }));
       });
     });
   }
@@ -278,19 +278,6 @@ export class Running {
   }
 }
 
-/** Looks until it is so. */
-export async function until(
-  condition: () => boolean | Promise<boolean>,
-  what: string,
-  deadlineMs = DEADLINE_MS,
-): Promise<void> {
-  const giveUpAtMs = performance.now() + deadlineMs;
-  while (!(await condition())) {
-    if (performance.now() > giveUpAtMs) throw new Error(`waited ${deadlineMs} ms for ${what}`);
-    await delay(25);
-  }
-}
-
 function look(pid: string): { pid: number; ppid: number; command: string; environ: string } | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
@@ -304,13 +291,8 @@ function look(pid: string): { pid: number; ppid: number; command: string; enviro
   }
 }
 
-export function isAlive(pid: number): boolean {
-  try {
-    if (process.platform !== 'linux') return process.kill(pid, 0);
-    return !/^\d+ \(.*\) [ZX]/s.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
-  } catch {
-    return false;
-  }
+export function resultOf(ended: Omit<Result, 'json' | 'error'>): Result {
+  return { ...ended, json: parsed(ended.stdout), error: envelopeIn(ended.stderr) };
 }
 
 function parsed(text: string): Any {

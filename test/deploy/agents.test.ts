@@ -5,11 +5,11 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { COMMANDS } from '../../src/cli/commands/index.ts';
-import { freePort } from '../cli/agent-rig.ts';
 import { test, until, type Any } from '../cli/rig.ts';
 import { listOf, packageOf, skillEntry } from '../doors/agents/agent/fleet-rig.ts';
 import { KEY } from '../doors/agents/control-rig.ts';
 import { ask } from '../server/client.ts';
+import { freePort } from '../support/free-ports.ts';
 import { AGENTS_TEXT, composeFile, variablesOf } from './compose-file.ts';
 import { imageEnvironment } from './container-file.ts';
 

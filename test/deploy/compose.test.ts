@@ -4,7 +4,6 @@
 import { execFile } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { createServer, type AddressInfo, type Server } from 'node:net';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect } from 'vitest';
@@ -14,6 +13,7 @@ import { serveProblems } from '../../src/doors/serve-rules.ts';
 import { parseStoreUrl } from '../../src/store/store-address.ts';
 import { test, until, type Any, type Home, type Running } from '../cli/rig.ts';
 import { ask, type Ask, type Answer } from '../server/client.ts';
+import { freePorts } from '../support/free-ports.ts';
 import {
   COMPOSE_TEXT,
   composeFile,
@@ -179,7 +179,8 @@ class Stack {
   static async start(home: Home, services: Services): Promise<Stack> {
     await home.write('secrets/client-token', `${CLIENT}\n`);
     await home.write('secrets/service-token', `${INNER}\n`);
-    const stack = new Stack(home, await freePorts(services.map(([name]) => name)));
+    const ports = await freePorts(services.length);
+    const stack = new Stack(home, new Map(services.map(([name], at) => [name, ports[at] ?? 0])));
     const healthy = new Map<string, Promise<void>>();
     const start = (name: string, service: Service): Promise<void> => {
       const started = healthy.get(name) ?? stack.#start(name, service, start);
@@ -279,19 +280,4 @@ class Stack {
     const codes = await Promise.all(all.map(async ({ ended }) => (await ended).code));
     expect(new Set(codes)).toEqual(new Set([0]));
   }
-}
-
-/** Ports that are free at one moment, one for each name. */
-async function freePorts(names: readonly string[]): Promise<ReadonlyMap<string, number>> {
-  const servers = await Promise.all(
-    names.map(
-      () =>
-        new Promise<Server>((done) => {
-          const server = createServer().listen(0, '127.0.0.1', () => done(server));
-        }),
-    ),
-  );
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((closed) => server.close(closed))));
-  return new Map(names.map((name, at) => [name, ports[at] ?? 0]));
 }

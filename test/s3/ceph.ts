@@ -1,13 +1,13 @@
 /** Ceph's RGW, where its packages are installed. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { accessSync, constants, mkdtempSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { S3mini } from 's3mini';
+import { freePorts } from '../support/free-ports.ts';
 import type { S3Place } from './harness.ts';
 import { ACCOUNT, BUCKET } from './s3-server.ts';
 
@@ -35,7 +35,7 @@ export class Ceph {
 
   static async start(): Promise<Ceph> {
     const dir = mkdtempSync(join(tmpdir(), 'reeve-ceph-'));
-    const [monitorPort, s3Port] = [await freePort(), await freePort()];
+    const [monitorPort = 0, s3Port = 0] = await freePorts(2);
     const process = spawn(
       SCRIPT,
       [dir, String(monitorPort), String(s3Port), ACCOUNT.accessKeyId, ACCOUNT.secretAccessKey],
@@ -78,14 +78,4 @@ function isExecutable(path: string): boolean {
   } catch {
     return false;
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

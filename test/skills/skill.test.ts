@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SKILLS, type Report } from './rig.ts';
+import { isAlive } from '../support/waiting.ts';
 
 let dir: string;
 beforeAll(() => {
@@ -29,16 +30,6 @@ function packaged(name: string, code: string, manifest: object): string {
   const whole = { name, version: '1.2.3', description: 'a test', args: [], timeout_s: 60, ...manifest };
   writeFileSync(join(folder, 'skill.json'), JSON.stringify(whole));
   return join(folder, 'check.mjs');
-}
-
-/** What has ended may stay defunct, where nobody reaps it. */
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return false;
-  }
 }
 
 test('a package stands alone', () => {

@@ -15,13 +15,13 @@ import {
   mkdtempSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { parseStoreUrl, type PostgresAddress } from '../../src/store/store-address.ts';
+import { freePort } from './free-ports.ts';
 
 const GUARD = fileURLToPath(new URL('postgres-guard.mjs', import.meta.url));
 export const PASSWORD = 'correct-horse-battery';
@@ -220,13 +220,4 @@ async function reachable(bin: string, dir: string, account: Account): Promise<st
     cpSync(dirname(bin), copy, { recursive: true, verbatimSymlinks: true });
     return join(copy, 'bin');
   }
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

@@ -11,7 +11,7 @@ import { systemChance, systemClock } from '../../../src/engine/system.ts';
 import type { RecordedEvent } from '../../../src/model/events.ts';
 import { checkRun } from '../../../src/store/check.ts';
 import { Random } from '../../simulation/random.ts';
-import { freePort } from '../../support/postgres.ts';
+import { freePort } from '../../support/free-ports.ts';
 import { Actor } from './actor.ts';
 import { audit, type Audit } from './audit.ts';
 import { Clients } from './clients.ts';

@@ -5,6 +5,7 @@ import { expect } from 'vitest';
 import { filledArguments } from '../../../src/doors/arp/atomic/command/template.ts';
 import { assembled, until, type Assembled } from './assembly.ts';
 import { test, type Stack } from './support.ts';
+import { isAlive } from '../../support/waiting.ts';
 
 const TEXT_INPUT = { type: 'object', properties: { text: {} } };
 
@@ -94,17 +95,8 @@ const STUBBORN = (file: string): string =>
   `const c = require('child_process').spawn(process.execPath, ['-e', 'setInterval(() => 0, 1000)']);` +
   `require('fs').appendFileSync(${JSON.stringify(file)}, process.pid + '\\n' + c.pid + '\\n'); setInterval(() => 0, 1000)`;
 
-const pids = (file: string): readonly string[] =>
-  existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : [];
-
-/** A process that only waits to be collected is not alive. */
-function isAlive(pid: string): boolean {
-  try {
-    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return false;
-  }
-}
+const pids = (file: string): readonly number[] =>
+  existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n').map(Number) : [];
 
 test('G41 a cancel ends the command with all its children before it is told', async ({ stack }) => {
   const file = stack.path('pids');

@@ -3,7 +3,6 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { NodeWork, RuntimeStatus } from '../../../src/engine/executor.ts';
 import type { JsonObject } from '../../../src/model/json.ts';
 import { isAlive } from '../../../src/executors/process/processes.ts';
@@ -11,6 +10,9 @@ import type { ProcessExecutorOptions } from '../../../src/executors/process/proc
 import { ProcessExecutor } from '../../../src/executors/process/process-executor.ts';
 import type { Claim, Started } from '../../../src/executors/process/record.ts';
 import { expectFinished, lastStatus, workOf } from '../../contracts/executor.ts';
+import { until } from '../../support/waiting.ts';
+
+export { isAlive as alive, until } from '../../support/waiting.ts';
 
 export class Rig {
   readonly dir: string;
@@ -83,25 +85,6 @@ export class Rig {
         await until(() => !isAlive(claim.supervisor), 'the end of the supervisors');
     }
     await rm(this.dir, { recursive: true, force: true });
-  }
-}
-
-/** Waits for something outside this process; fails after 20 s. */
-export async function until(holds: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + 20_000;
-  while (!holds()) {
-    if (performance.now() > deadline) throw new Error(`waited in vain for ${what}`);
-    await delay(10);
-  }
-}
-
-/** A process that is gone or a zombie does not count. */
-export function alive(pid: number): boolean {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return stat[stat.lastIndexOf(')') + 2] !== 'Z';
-  } catch {
-    return false;
   }
 }
 
