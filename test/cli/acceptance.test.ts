@@ -10,7 +10,8 @@ import {
 } from '../../src/doors/jobs/response-schemas.ts';
 import { problemsOf } from '../../src/doors/validate.ts';
 import { filesIn } from '../evidence/support.ts';
-import { DECISION, isAlive, test, until, type Any, type Home, type Result } from './rig.ts';
+import { DECISION, isAlive, until, type Any, type Home, type Result } from './rig.ts';
+import { test } from './session.ts';
 
 const CHECKS = ['schema_validity', 'required_artifacts', 'path_constraints', 'test_command', 'lint_command'];
 const MAKE = { id: 'make', command: 'mkdir -p out && echo made > out/a.txt', artifacts: ['out/a.txt'] };
@@ -116,7 +117,7 @@ describe.concurrent('accept run', () => {
   });
 
   test('the result is an event, a file and an entry of the next pack; the last one counts; the job stays done', async ({
-    home,
+    session: home,
   }) => {
     await completed(home);
     const before = await home.status('j');
@@ -164,7 +165,7 @@ describe.concurrent('accept run', () => {
   });
 
   test("the configuration is --config, else what the job's spec names, else accept.yaml", async ({
-    home,
+    session: home,
   }) => {
     await completed(home, { acceptance: { config_path: 'ci/a.yaml' } });
     await config(home, { ...GOOD, lint_command: 'exit 3' });
@@ -178,7 +179,7 @@ describe.concurrent('accept run', () => {
   });
 
   test('what is wrong with a configuration is said with its line, is 6, and leaves no trace', async ({
-    home,
+    session: home,
   }) => {
     await completed(home);
     const bytes = await home.bytes('j');
@@ -221,7 +222,7 @@ describe.concurrent('accept run', () => {
     expect((await accept(home)).code).toBe(5);
   });
 
-  test('options of ours: segments, only allowed paths, files on disk', async ({ home }) => {
+  test('options of ours: segments, only allowed paths, files on disk', async ({ session: home }) => {
     await completed(home);
     const check = async (more: object): Promise<string[]> => {
       await config(home, { ...GOOD, ...more });
@@ -283,7 +284,7 @@ describe.concurrent('accept run', () => {
 
 describe.concurrent('commands of acceptance', () => {
   test('W61 the message: exit code, both streams in their order, 400 bytes on a boundary of characters', async ({
-    home,
+    session: home,
   }) => {
     await completed(home);
     const message = async (command: string): Promise<string> => {
@@ -539,7 +540,7 @@ describe.concurrent('bridge work-item', () => {
   });
 
   test('W65 for a blocked job; others, unknown ones, ill-formed ids and other templates are 6', async ({
-    home,
+    session: home,
   }) => {
     await home.submit('j', [MAKE, { id: 'bad', command: 'false' }]);
     const checkpoints = await home.checkpoints('j');

@@ -1,6 +1,7 @@
 // Checkpoints, decisions and approvals (contract wrkr §c).
 import { describe, expect } from 'vitest';
-import { DECISION, ledger, test, until, type Home } from './rig.ts';
+import { DECISION, ledger, until, type Home } from './rig.ts';
+import { test } from './session.ts';
 
 async function decisionOf(home: Home, jobId: string): Promise<string> {
   const open = (await home.checkpoints(jobId)).filter(({ type }) => type === 'decision-needed');
@@ -21,7 +22,7 @@ describe.concurrent('decisions', () => {
     expect(await home.lines('ledger')).toEqual(['after']);
   });
 
-  test('W26 of two open decisions the approval of the newer one is not enough', async ({ home }) => {
+  test('W26 of two open decisions the approval of the newer one is not enough', async ({ session: home }) => {
     await home.submit('j', [DECISION, ledger('after')]);
     const older = await decisionOf(home, 'j');
     const emit = ['checkpoint', 'emit', 'j', '--type', 'decision-needed', '--summary', 'and this?'];
@@ -62,7 +63,7 @@ describe.concurrent('decisions', () => {
   });
 
   test('W28 approving progress, what is unknown, cp_011, or without a reason is refused and records nothing', async ({
-    home,
+    session: home,
   }) => {
     await home.submit('j', [ledger('one'), DECISION]);
     const decision = await decisionOf(home, 'j');
@@ -138,7 +139,7 @@ describe.concurrent('decisions', () => {
 
 describe.concurrent('checkpoint emit', () => {
   test('W30 a summary of 2000 bytes passes, 2001 and none are refused; a decision needs its action', async ({
-    home,
+    session: home,
   }) => {
     await home.submit('j', [DECISION]);
     const emit = (summary: string, ...more: string[]) => [

@@ -2,7 +2,8 @@
 import { describe, expect } from 'vitest';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DECISION, ledger, test, specOf } from './rig.ts';
+import { DECISION, ledger, specOf } from './rig.ts';
+import { test } from './session.ts';
 
 describe.concurrent('submit and resume', () => {
   test('W1 W2 init, submit, approve and resume: three checkpoints, a decision, each step once', async ({
@@ -64,7 +65,7 @@ describe.concurrent('submit and resume', () => {
   });
 
   test('W5 a completed and a canceled job refuse resume, pause, cancel and emit; nothing runs', async ({
-    home,
+    session: home,
   }) => {
     await home.submit('done', [ledger('one')]);
     await home.submit('gone', [DECISION, ledger('two')]);
@@ -85,7 +86,7 @@ describe.concurrent('submit and resume', () => {
   });
 
   test('W7 without snapshot.json, runtime_config.json or the whole directory every output is the same', async ({
-    home,
+    session: home,
   }) => {
     await home.submit('j', [ledger('one'), DECISION, ledger('two')]);
     const look = async () => [await home.status('j'), await home.checkpoints('j'), await home.json(['list'])];
@@ -122,7 +123,7 @@ describe.concurrent('submit and resume', () => {
     await expect(home.read('wrapped')).rejects.toThrow('ENOENT');
   });
 
-  test('W38 given ids are normalised, and an id without a letter becomes job', async ({ home }) => {
+  test('W38 given ids are normalised, and an id without a letter becomes job', async ({ session: home }) => {
     const file = await home.spec([{}]);
     for (const [given, id] of [
       ['  Foo Bar/1 ', 'foo_bar_1'],

@@ -1,6 +1,7 @@
 // `submit --queue` and `work` (contract wrkr §k, 15).
 import { describe, expect } from 'vitest';
-import { DECISION, ledger, test, until } from './rig.ts';
+import { DECISION, ledger, until } from './rig.ts';
+import { test } from './session.ts';
 
 describe.concurrent('the queue', () => {
   test('a queued job waits, and work --once runs it to its end; a foreground job is not taken', async ({
@@ -89,7 +90,7 @@ describe.concurrent('the queue', () => {
     expect(await home.status('q')).toMatchObject({ status: 'completed' });
   });
 
-  test('list: newest first, by status, page by page', async ({ home }) => {
+  test('list: newest first, by status, page by page', async ({ session: home }) => {
     const file = await home.spec([DECISION]);
     for (const n of [1, 2, 3, 4, 5]) await home.json(['submit', file, '--job-id', `q${n}`, '--queue']);
     await home.json(['cancel', 'q3']);

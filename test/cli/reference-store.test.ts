@@ -3,7 +3,8 @@ import { appendFile, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect } from 'vitest';
-import { test, type Home } from './rig.ts';
+import type { Home } from './rig.ts';
+import { test } from './session.ts';
 
 const FIXTURES = fileURLToPath(new URL('../fixtures/reference-store/jobs/', import.meta.url));
 
@@ -15,7 +16,9 @@ async function take(home: Home, ...names: string[]): Promise<void> {
 const GOOD = ['demo_blocked', 'demo_completed', 'demo_torn', 'demo_mute', 'demo_bypassed', 'demo_wrapped'];
 
 describe.concurrent('a store of the reference', () => {
-  test('W34 status, list and checkpoints of every good job; the log keeps its lines', async ({ home }) => {
+  test('W34 status, list and checkpoints of every good job; the log keeps its lines', async ({
+    session: home,
+  }) => {
     await take(home, ...GOOD);
     const { jobs } = await home.json(['list']);
     expect(jobs.map(({ job_id: id }: { job_id: string }) => id).toSorted()).toEqual(GOOD.toSorted());
@@ -90,7 +93,7 @@ describe.concurrent('a store of the reference', () => {
   });
 
   test('W9 an undecodable line, a gap, a duplicate, an unknown type: E_STORE_CORRUPT with file, line and reason', async ({
-    home,
+    session: home,
   }) => {
     const bad = ['corrupt_line', 'corrupt_gap', 'corrupt_duplicate', 'corrupt_type'];
     await take(home, 'demo_completed', ...bad);

@@ -1,8 +1,8 @@
 // What the runner takes, and what it gives its command (contract agents §3).
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect } from 'vitest';
-import { metaOf, outputOf, runOnce, startRun, summaryOf, tree, TREE } from './operational.ts';
-import { test } from './rig.ts';
+import { metaOf, outputOf, runOnce, summaryOf, tree, TREE } from './operational.ts';
+import { test } from './session.ts';
 
 describe.concurrent('J3, J4: argument errors make no run', () => {
   test('no mode and an unknown one: usage on stdout, exit 1', async ({ home }) => {
@@ -60,9 +60,9 @@ describe.concurrent('J3, J4: argument errors make no run', () => {
       'true',
     ]),
   ];
-  test(`${wrong.length} wrong command lines: a message on stderr, exit 2`, async ({ home }) => {
+  test(`${wrong.length} wrong command lines: a message on stderr, exit 2`, async ({ home, session }) => {
     for (const args of wrong) {
-      const { code, stdout, stderr } = await startRun(home, args).ended;
+      const { code, stdout, stderr } = await session.run(['run', ...args], { program: 'reeve' });
       expect([args, code, stdout]).toEqual([args, 2, '']);
       expect(stderr).toMatch(/^E_USAGE: /);
       expect(existsSync(home.path('runs'))).toBe(false);

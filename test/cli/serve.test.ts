@@ -6,7 +6,8 @@ import { createServer } from 'node:net';
 import { describe, expect } from 'vitest';
 import { problemsOf } from '../../src/doors/validate.ts';
 import { ask, type Answer } from '../server/client.ts';
-import { DECISION, ledger, test, until, type Any, type Home } from './rig.ts';
+import { DECISION, ledger, until, type Any, type Home } from './rig.ts';
+import { test } from './session.ts';
 import { serve } from './served.ts';
 
 const LEASES = { REEVE_HOME: '', REEVE_LEASE_TTL_MS: '1500' };
@@ -346,7 +347,7 @@ describe.concurrent('serve', () => {
     expect(existsSync(home.store)).toBe(true);
   });
 
-  test('what it cannot be started with is said before anything is opened', async ({ home }) => {
+  test('what it cannot be started with is said before anything is opened', async ({ session: home }) => {
     const taken = createServer();
     await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
     const { port } = taken.address() as { port: number };
@@ -478,10 +479,12 @@ describe.concurrent('serve', () => {
   test('a stopped server hands its jobs back; whoever waits is told, and the next one goes on', async ({
     home,
   }) => {
+    // Longer than the test: what goes on was handed back.
+    const lasting = { ...env(home), REEVE_LEASE_TTL_MS: '120000' };
     const spec = await home.spec([ledger('one'), GATED]);
     const foreground = await home.spec([DECISION, GATED], { file: 'foreground' });
-    await home.run(['submit', foreground, '--job-id', 'f'], { program: 'reeve', env: env(home) });
-    const first = await serve(home, [], { env: env(home) });
+    await home.run(['submit', foreground, '--job-id', 'f'], { program: 'reeve', env: lasting });
+    const first = await serve(home, [], { env: lasting });
     const {
       open_decisions: [checkpoint_id],
     } = (await first.get('/v1/jobs/f')).json;
@@ -498,7 +501,7 @@ describe.concurrent('serve', () => {
     for (const answer of await Promise.all(waiting)) expect(answer.status).toBe(202);
     expect((await first.running.ended).code).toBe(0);
     await home.write('gate', '');
-    const second = await serve(home, [], { env: env(home) });
+    const second = await serve(home, [], { env: lasting });
     await until(async () => (await second.get('/v1/jobs/j:status')).json.status === 'completed', 'the end');
     // One that was not made for the queue waits for whoever resumes it.
     expect((await second.get('/v1/jobs/f:status')).json).toMatchObject({ status: 'paused' });

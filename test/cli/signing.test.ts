@@ -4,7 +4,8 @@ import { chmod, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { describe, expect } from 'vitest';
 import { preAuthEncoding } from '../../src/policy/dsse.ts';
 import { generatePrivateKey } from '../../src/policy/keys.ts';
-import { DECISION, test, type Any, type Home } from './rig.ts';
+import { DECISION, type Any, type Home } from './rig.ts';
+import { test } from './session.ts';
 
 const PACK = 'wrkr-out/jobpacks/jobpack_j.zip';
 const SIDECAR = `${PACK}.sig.json`;
@@ -91,7 +92,9 @@ describe.concurrent('keys', () => {
 });
 
 describe.concurrent('signing packs', () => {
-  test('W56 a good signature 0; edited, by another key, or missing with the flag 2', async ({ home }) => {
+  test('W56 a good signature 0; edited, by another key, or missing with the flag 2', async ({
+    session: home,
+  }) => {
     const [ada] = await Promise.all([newKey(home, 'ada'), newKey(home, 'bob'), home.submit('j', [{}])]);
     const exported = await home.json(['export', 'j', '--sign', '--key', 'ada.pem']);
     expect(exported).toMatchObject({ signature_path: home.path(SIDECAR), key_id: ada });
@@ -201,7 +204,7 @@ describe.concurrent('signing packs', () => {
   });
 
   test('export and wrap sign by themselves once the mode is set, and fail before they do anything without a key', async ({
-    home,
+    session: home,
   }) => {
     const mode = { WRKR_SIGNING_MODE: 'ed25519' };
     await Promise.all([newKey(home, 'ada'), home.submit('j', [{}])]);
@@ -253,7 +256,9 @@ describe.concurrent('signing packs', () => {
 });
 
 describe.concurrent('signed approvals', () => {
-  test('approve --sign records a signature that the pack carries and verify checks', async ({ home }) => {
+  test('approve --sign records a signature that the pack carries and verify checks', async ({
+    session: home,
+  }) => {
     const [ada] = await Promise.all([newKey(home, 'ada'), newKey(home, 'bob')]);
     const checkpoint = await atDecision(home);
     const words = [
@@ -320,7 +325,7 @@ describe.concurrent('signed approvals', () => {
     expect(await home.fails(verify)).toMatchObject({ exit_code: 2 });
   });
 
-  test('W27 an unsigned approval beside a signed one stays an unsigned one', async ({ home }) => {
+  test('W27 an unsigned approval beside a signed one stays an unsigned one', async ({ session: home }) => {
     await newKey(home, 'ada');
     const checkpoint = await atDecision(home);
     const words = ['approve', 'j', '--checkpoint', checkpoint, '--reason', 'ok'];
@@ -335,7 +340,7 @@ describe.concurrent('signed approvals', () => {
   });
 
   test('W28 a signed approval that is refused records nothing; neither does one without its key', async ({
-    home,
+    session: home,
   }) => {
     await newKey(home, 'ada');
     const checkpoint = await atDecision(home);
@@ -386,7 +391,7 @@ describe.concurrent('doctor', () => {
 });
 
 describe.concurrent('signatures elsewhere', () => {
-  test('acceptance in CI signs the pack it exports, once the mode is set', async ({ home }) => {
+  test('acceptance in CI signs the pack it exports, once the mode is set', async ({ session: home }) => {
     const key_id = await newKey(home, 'ci');
     await home.submit('j', [{ id: 'a' }]);
     const env = { REEVE_SIGNING_MODE: 'ed25519', REEVE_SIGNING_KEY_PATH: home.path('ci.pem') };
@@ -396,7 +401,7 @@ describe.concurrent('signatures elsewhere', () => {
   });
 
   test('report html names who signed, and makes no page of a pack that is not signed as asked', async ({
-    home,
+    session: home,
   }) => {
     await newKey(home, 'ada');
     await home.submit('j', [{ id: 'a' }]);

@@ -2,7 +2,8 @@
 import { existsSync } from 'node:fs';
 import { mkdir, symlink } from 'node:fs/promises';
 import { describe, expect } from 'vitest';
-import { specOf, test, type Any, type Home } from './rig.ts';
+import { specOf, type Any, type Home } from './rig.ts';
+import { test } from './session.ts';
 
 /** The file is refused with exit 6 and nothing of a job exists, nor has anything run. */
 async function refused(home: Home, file: string, label = file): Promise<Any> {
@@ -76,7 +77,7 @@ describe.concurrent('W35 a spec that is not valid', () => {
     'a workspace that is not there': ['/inputs/workspace', (spec) => (spec.inputs.workspace = 'nowhere')],
     'null where a map belongs': ['/budgets', (spec) => (spec.budgets = null)],
   };
-  test.for(Object.entries(changes))('%s', async ([label, [field, change]], { home }) => {
+  test.for(Object.entries(changes))('%s', async ([label, [field, change]], { session: home }) => {
     const spec = specOf([{ ...RUN }]);
     change(spec);
     await home.write('s.json', JSON.stringify(spec));
@@ -137,7 +138,7 @@ describe.concurrent('a file that is no spec', () => {
     'JSON with a comment': ['s.json', `// spec\n${yaml}`],
     infinity: ['s.yaml', yaml.replace('"max_retries":100', '"max_retries": .inf')],
   };
-  test.for(Object.entries(files))('%s is refused', async ([label, [file, content]], { home }) => {
+  test.for(Object.entries(files))('%s is refused', async ([label, [file, content]], { session: home }) => {
     await home.write(file, content);
     await refused(home, file, label);
   });
@@ -217,7 +218,9 @@ describe.concurrent('paths', () => {
     await home.json(['init', '/dev/null/x'].slice(0, 1).concat(`${home.dir}/abs.yaml`));
   });
 
-  test('ill-formed ids are refused everywhere, and touch nothing outside the store', async ({ home }) => {
+  test('ill-formed ids are refused everywhere, and touch nothing outside the store', async ({
+    session: home,
+  }) => {
     await home.write('../victim/events.jsonl', '{}');
     for (const id of [
       '..',

@@ -10,7 +10,8 @@ import { encodeSnapshot } from '../../src/model/snapshot.ts';
 import { emptyState } from '../../src/model/state.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import { referencePack } from '../evidence/support.ts';
-import { DECISION, test, type Any, type Home } from './rig.ts';
+import { DECISION, type Any, type Home } from './rig.ts';
+import { test } from './session.ts';
 
 const STEPS = [
   { id: 'make', command: 'echo made > made.txt', artifacts: ['made.txt'] },
@@ -62,7 +63,9 @@ function shown(text: string): string {
 }
 
 describe.concurrent('replay', () => {
-  test('I3 at every version the pack gives the state that the events of the store give', async ({ home }) => {
+  test('I3 at every version the pack gives the state that the events of the store give', async ({
+    session: home,
+  }) => {
     await toEnd(home, 'j');
     const path = await exported(home, 'j');
     const store = await openStore(home.store, { create: false });
@@ -92,7 +95,7 @@ describe.concurrent('replay', () => {
     expect(replayed).toEqual(folded);
   });
 
-  test('--at says what status said then, as JSON and as text', async ({ home }) => {
+  test('--at says what status said then, as JSON and as text', async ({ session: home }) => {
     const checkpoint = await toDecision(home, 'j');
     const [blocked, text] = [await home.status('j'), (await home.run(['status', 'j'], reeve(home))).stdout];
     const version = (await home.events('j')).length;
@@ -142,7 +145,7 @@ describe.concurrent('replay', () => {
   });
 
   test('a damaged pack is 2; a place that is not there, or a terminal that is none, is 6', async ({
-    home,
+    session: home,
   }) => {
     await toEnd(home, 'j');
     const path = await exported(home, 'j');
@@ -197,7 +200,7 @@ describe.concurrent('replay', () => {
 });
 
 describe.concurrent('diff', () => {
-  test('the same job in two stores is the same; the exit code is 0', async ({ home }) => {
+  test('the same job in two stores is the same; the exit code is 0', async ({ session: home }) => {
     await toEnd(home, 'one');
     const [a, elsewhere] = [await exported(home, 'one'), join(home.dir, 'elsewhere')];
     const there = { env: { REEVE_HOME: elsewhere } };
@@ -213,7 +216,9 @@ describe.concurrent('diff', () => {
     expect(await home.json(['diff', a, b])).toMatchObject({ same: true, differs_in: [], spec: [] });
   });
 
-  test('what differs is told in words, and as an exit code only when asked for', async ({ home }) => {
+  test('what differs is told in words, and as an exit code only when asked for', async ({
+    session: home,
+  }) => {
     await toEnd(home, 'good');
     const bad = [...STEPS.slice(0, 2), { id: 'end', command: 'exit 3' }];
     const checkpoint = await toDecision(home, 'bad', bad);

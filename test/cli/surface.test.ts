@@ -14,7 +14,8 @@ import {
 } from '../../src/doors/jobs/response-schemas.ts';
 import { problemsOf } from '../../src/doors/validate.ts';
 import { generatePrivateKey } from '../../src/policy/keys.ts';
-import { BIN, DECISION, ledger, test, type Home } from './rig.ts';
+import { BIN, DECISION, ledger, type Home } from './rig.ts';
+import { test } from './session.ts';
 
 /** Every folder of a home, and every file with its time and size. */
 function everything(home: Home): string[] {
@@ -52,7 +53,7 @@ describe.concurrent('doctor', () => {
   });
 
   test('W72 production readiness: 0 with everything set, 1 for each variable that is missing', async ({
-    home,
+    session: home,
   }) => {
     const words = ['doctor', '--production-readiness', '--json'];
     const good = await home.run(words, { env: PRODUCTION });
@@ -88,7 +89,7 @@ describe.concurrent('doctor', () => {
 });
 
 describe.concurrent('help', () => {
-  test('W73 --explain on every command runs nothing and makes nothing', async ({ home }) => {
+  test('W73 --explain on every command runs nothing and makes nothing', async ({ session: home }) => {
     const before = everything(home);
     const outputs = await Promise.all(
       COMMANDS.map(async ({ path }) => ({
@@ -110,7 +111,7 @@ describe.concurrent('help', () => {
     expect(everything(home)).toEqual(before);
   });
 
-  test('W73 help forms exit 0, also under --json, and name every command', async ({ home }) => {
+  test('W73 help forms exit 0, also under --json, and name every command', async ({ session: home }) => {
     for (const words of [['help'], ['--help'], ['-h'], ['help', '--json'], ['--json', '--help']]) {
       const { code, stdout, stderr } = await home.run(words);
       expect([code, stderr], words.join(' ')).toEqual([0, '']);
@@ -135,7 +136,7 @@ describe.concurrent('help', () => {
 });
 
 describe.concurrent('flags', () => {
-  test('--json stands anywhere, --name=value and --name value are the same', async ({ home }) => {
+  test('--json stands anywhere, --name=value and --name value are the same', async ({ session: home }) => {
     await home.submit('j', [DECISION]);
     const words = ['checkpoint', 'list', 'j'];
     const want = await home.json(words);
@@ -155,7 +156,7 @@ describe.concurrent('flags', () => {
   });
 
   test('what is unknown, missing or too much is refused with a suggestion where one is near', async ({
-    home,
+    session: home,
   }) => {
     const bad: [string[], string?][] = [
       [['sbmit'], 'submit'],
@@ -240,7 +241,7 @@ describe.concurrent('two names', () => {
 });
 
 describe.concurrent('what is printed', () => {
-  test('W74 JSON results fit their schemas', async ({ home }) => {
+  test('W74 JSON results fit their schemas', async ({ session: home }) => {
     await home.submit('j', [ledger('one'), DECISION, { id: 'two', command: 'false' }]);
     const fits = async (schema: object, value: unknown) =>
       expect(await problemsOf(schema, value)).toEqual([]);
@@ -273,7 +274,9 @@ describe.concurrent('what is printed', () => {
       expect(at, 'no time ends in a zero fraction').toMatch(/T\d\d:\d\d:\d\d(\.\d{0,8}[1-9])?Z$/);
   });
 
-  test('W75 no control character of a name, summary, id or file reaches the terminal', async ({ home }) => {
+  test('W75 no control character of a name, summary, id or file reaches the terminal', async ({
+    session: home,
+  }) => {
     const evil = 'a\u001b[31mred\u001b]0;title\u0007\u009b2J\rb\u0008\u202ec\u0000\ud83d\ude00'.replace(
       '\0',
       '',

@@ -2,7 +2,8 @@
 import { chmod, mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import { DECISION, test, type Any, type Home } from '../cli/rig.ts';
+import { DECISION, type Any, type Home } from '../cli/rig.ts';
+import { test } from '../cli/session.ts';
 import { filesIn, hash, referencePack, rehashed } from './support.ts';
 
 const FOOTER = /^WRKR job_id=([a-zA-Z0-9._-]+) manifest=sha256:([a-f0-9]{64}) verify="wrkr verify ([^"]+)"$/;
@@ -92,7 +93,9 @@ describe.concurrent('export, verify, receipt', () => {
     expect((await readFile(home.path('p/jobpacks/jobpack_j.zip'))).equals(first)).toBe(true);
   });
 
-  test('W58 receipt on an id exports, twice gives the same line; on a file it reads', async ({ home }) => {
+  test('W58 receipt on an id exports, twice gives the same line; on a file it reads', async ({
+    session: home,
+  }) => {
     await finished(home);
     const line = (await home.run(['receipt', 'j'])).stdout;
     expect(line.trimEnd()).toMatch(FOOTER);
@@ -106,7 +109,7 @@ describe.concurrent('export, verify, receipt', () => {
   });
 
   test('a job or file that is not there is 6; verify never exports; a file wins over a job of its name', async ({
-    home,
+    session: home,
   }) => {
     await finished(home);
     for (const words of [
@@ -133,7 +136,9 @@ describe.concurrent('export, verify, receipt', () => {
     expect(await readdir(home.cwd)).not.toContain('wrkr-out');
   });
 
-  test('packs of the reference verify, and hostile ones end with 2 and an envelope', async ({ home }) => {
+  test('packs of the reference verify, and hostile ones end with 2 and an envelope', async ({
+    session: home,
+  }) => {
     await home.write('ref.zip', referencePack());
     expect(await home.json(['verify', 'ref.zip'])).toMatchObject({ job_id: 'job_v', files_verified: 6 });
     expect(await home.json(['verify', 'ref.zip'], { program: 'reeve' })).toMatchObject({ job_id: 'job_v' });
@@ -157,7 +162,7 @@ describe.concurrent('export, verify, receipt', () => {
   });
 
   test('W57 raw capture needs its second flag, holds the bytes, and fails for what is gone', async ({
-    home,
+    session: home,
   }) => {
     await finished(home);
     expect(await home.fails(['export', 'j', '--capture', 'raw'])).toMatchObject({
@@ -217,7 +222,7 @@ describe.concurrent('export, verify, receipt', () => {
     expect(await readdir(home.path('wrkr-out/jobpacks'))).toEqual([]);
   });
 
-  test('a run that goes on gives another pack, which says so', async ({ home }) => {
+  test('a run that goes on gives another pack, which says so', async ({ session: home }) => {
     await home.submit('j', [DECISION]);
     const before = (await home.json(['export', 'j'])).manifest_sha256;
     await rename(home.path(PACK), home.path('before.zip'));
@@ -234,7 +239,7 @@ describe.concurrent('export, verify, receipt', () => {
   });
 
   test('W59 inspect tells the same of the store and of the pack; a pack does not differ from itself', async ({
-    home,
+    session: home,
   }) => {
     await finished(home);
     await home.json(['export', 'j']);
@@ -256,7 +261,7 @@ describe.concurrent('export, verify, receipt', () => {
     );
   });
 
-  test('I10 two imports of one directory give packs of the same bytes', async ({ home }) => {
+  test('I10 two imports of one directory give packs of the same bytes', async ({ session: home }) => {
     const { cp } = await import('node:fs/promises');
     const clock = new URL('shifted-clock.mjs', import.meta.url);
     const later = { NODE_OPTIONS: `--import=${clock.href}`, TZ: 'Asia/Kathmandu', LC_ALL: 'tr_TR.UTF-8' };
@@ -276,7 +281,7 @@ describe.concurrent('export, verify, receipt', () => {
     }
   });
 
-  test('W34 a job of the reference can be exported', async ({ home }) => {
+  test('W34 a job of the reference can be exported', async ({ session: home }) => {
     const { cp } = await import('node:fs/promises');
     await cp(new URL('../fixtures/reference-store/jobs/', import.meta.url), join(home.store, 'jobs'), {
       recursive: true,
@@ -321,7 +326,7 @@ describe.concurrent('wrap and demo end with evidence', () => {
     expect(failing.json.footer).toMatch(FOOTER);
   });
 
-  test('I9 what was redacted is in no pack', async ({ home }) => {
+  test('I9 what was redacted is in no pack', async ({ session: home }) => {
     await home.run([
       'wrap',
       '--job-id',
