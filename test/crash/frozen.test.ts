@@ -4,7 +4,7 @@ import { openStore } from '../../src/store/open-store.ts';
 import { parseStoreUrl } from '../../src/store/store-address.ts';
 import { ledger, test, type Home } from '../cli/rig.ts';
 import { verifyChain } from '../engine/lab.ts';
-import { describePostgres } from '../store/postgres/rig.ts';
+import { PostgresServer, whyNoPostgres } from '../support/postgres.ts';
 
 const UNTIL_GO = 'until [ -e go ]; do sleep 0.05; done';
 
@@ -53,13 +53,18 @@ async function overtake(home: Home, url?: string): Promise<void> {
   }
 }
 
-describe('I4 W15: a worker that sleeps past its lease writes nothing more of that job, and works on', () => {
-  test('on SQLite', ({ home }) => overtake(home));
-});
+const missing = await whyNoPostgres();
 
-describePostgres(
-  'I4 W15: a worker that sleeps past its lease writes nothing more of that job, and works on',
-  (server) => {
-    test('on PostgreSQL', ({ home }) => overtake(home, server().url('frozen')));
-  },
-);
+// Each waits for a lease to run out: they can wait together.
+describe.concurrent('I4 W15: a worker that sleeps past its lease writes nothing more of that job, and works on', () => {
+  test('on SQLite', ({ home }) => overtake(home));
+  test('on PostgreSQL', async ({ home, skip }) => {
+    if (missing !== undefined) skip(missing);
+    const server = await PostgresServer.start();
+    try {
+      await overtake(home, server.url('frozen'));
+    } finally {
+      await server.close();
+    }
+  });
+});
