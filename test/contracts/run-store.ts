@@ -405,14 +405,14 @@ export function runStoreContract(name: string, open: () => Promise<RunStoreHarne
         const { store, another } = await harness();
         const other = await another();
         let head = await put(store, 'r');
-        let isWriting = true;
+        const writer = { isWriting: true };
         const writing = (async () => {
           for (let n = 2; n <= 60; n += 1)
             head = await put(store, head, n % 3 === 0 ? { snapshot: `{"at":${n}}` } : {});
         })().finally(() => {
-          isWriting = false;
+          writer.isWriting = false;
         });
-        while (isWriting) {
+        while (writer.isWriting) {
           const loaded = (await other.load('r'))!;
           const { version = 0 } = loaded.snapshot ?? {};
           expect(loaded.tail.map(({ seq }) => seq)).toEqual(

@@ -6,7 +6,7 @@ import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect } from 'vitest';
-import { ReeveError } from '../../src/model/errors.ts';
+import type { ReeveError } from '../../src/model/errors.ts';
 import { verify } from '../../verify.mjs';
 import { DECISION, test as cliTest, type Any } from '../cli/rig.ts';
 import { signedAnswer, verifyBoth, type Asked } from './both.ts';

@@ -256,8 +256,8 @@ export class PostgresRunStore implements RunStore {
     return rows.map(toHead);
   }
 
-  #read<Row extends object>(...statement: Parameters<Session['all']>): Promise<Row[]> {
-    return this.#use((session) => session.all<Row>(...statement));
+  #read<Row extends object>(...query: Parameters<Session['all']>): Promise<Row[]> {
+    return this.#use((session) => session.all<Row>(...query));
   }
 
   #use<T>(work: (session: Session, again: boolean) => Promise<T>): Promise<T> {

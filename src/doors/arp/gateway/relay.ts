@@ -33,7 +33,7 @@ export async function relay(
   const token = await tokenFor({ token: () => authorization(request) });
   const given = HEADERS_ON.flatMap((name) => {
     const value = request.headers[name];
-    return value === undefined ? [] : [[name, String(value)] as const];
+    return value === undefined ? [] : [[name, value] as const];
   });
   const body = method === 'POST' ? await wholeBody(request) : undefined;
   let answer: IncomingMessage;
@@ -62,7 +62,7 @@ export async function relay(
     headers: Object.fromEntries(
       HEADERS_BACK.flatMap((name) => {
         const value = headers[name];
-        return value === undefined ? [] : [[name, String(value)] as const];
+        return value === undefined ? [] : [[name, value] as const];
       }),
     ),
     stream: answer,

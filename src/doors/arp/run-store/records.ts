@@ -125,12 +125,12 @@ export class RunRecords {
   runs(query: PageQuery, state?: string): Page<InternalRun> {
     const { all, run } = this.#statements;
     const rows = state === undefined ? all.all(query) : run.page.all({ ...query, by: state });
-    return pageOf(rows, query, recordIn<InternalRun>);
+    return pageOf(rows, query, (row) => recordIn(row) as InternalRun);
   }
   /** In the order of their insertion. An unknown run has none. */
   nodeRuns(runId: string, query: PageQuery): Page<InternalNodeRun> {
     const rows = this.#statements.node_run.page.all({ ...query, by: runId });
-    return pageOf(rows, query, recordIn<InternalNodeRun>);
+    return pageOf(rows, query, (row) => recordIn(row) as InternalNodeRun);
   }
 
   probe(): void {
@@ -150,7 +150,7 @@ export class RunRecords {
         });
       const existing = table.get.get(id);
       if (existing !== undefined) {
-        if (holder === id) return recordIn<T>(existing);
+        if (holder === id) return recordIn(existing) as T;
         throw new ArpError(409, `${kind}_already_exists`, `there is a ${words(kind)} ${id} already`, {
           details: { id },
         });
@@ -165,7 +165,7 @@ export class RunRecords {
   #get<T>(kind: Kind, id: string): Stored<T> {
     const row = this.#statements[kind].get.get(id);
     if (row === undefined) throw notFound(kind, id);
-    return { record: recordIn<T>(row), version: row.version };
+    return { record: recordIn(row) as T, version: row.version };
   }
 
   #put<T>(
@@ -211,7 +211,7 @@ export class RunRecords {
   }
 }
 
-function recordIn<T>({ document }: Row): T {
+function recordIn({ document }: Row): unknown {
   return JSON.parse(document);
 }
 
