@@ -86,6 +86,32 @@ describe.concurrent('serve control-plane --artifacts', () => {
     }
   });
 
+  test('a bucket that refuses is told of at the start; one that does not answer may come back', async ({
+    home,
+  }) => {
+    const server = await S3Server.start();
+    const { endpoint } = server;
+    const argv = ['serve', 'control-plane', '--port', '0', '--artifacts'];
+    try {
+      for (const [bucket, env, says] of [
+        ['nobodys', CREDENTIALS, 'no such bucket'],
+        [BUCKET, { ...CREDENTIALS, AWS_SECRET_ACCESS_KEY: 'of-somebody-else' }, '403'],
+      ] as const) {
+        const place = `s3://${bucket}/runs?endpoint=${endpoint}`;
+        const error = await home.fails([...argv, place], { program: 'reeve', env: { ...TOKENS, ...env } });
+        expect(error.code).toBe('E_STORE_UNAVAILABLE');
+        expect(error.message).toContain(place.replace('?', '/?'));
+        expect(error.message).toContain(says);
+      }
+    } finally {
+      await server.close();
+    }
+    const place = `s3://${BUCKET}?endpoint=${endpoint}`;
+    const env = { ...TOKENS, ...CREDENTIALS };
+    const away = home.start([...argv, place], { program: 'reeve', env });
+    await away.until('it listens', () => away.stdout.includes('listening on'));
+  });
+
   test('a place that is none, or without credentials, is a mistake of the user', async ({ home }) => {
     const argv = (place: string): string[] => ['serve', 'control-plane', '--port', '0', '--artifacts', place];
     for (const place of [
