@@ -60,7 +60,13 @@ async function start(zone) {
     });
   });
   tcp.listen(port, '127.0.0.1');
-  await once(tcp, 'listening');
+  try {
+    await once(tcp, 'listening');
+  } catch (error) {
+    if (error.code !== 'EADDRINUSE') throw error;
+    udp.close(); // free for datagrams, and not for connections: another one
+    return start(zone);
+  }
   return port;
 }
 
