@@ -1,8 +1,8 @@
 // docs/commands.md, from the commands as data. `test/house/reference.test.ts` fails when the page is not current.
 import { realpathSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { CommandSpec, FlagSpec } from '../src/cli/command.ts';
-import { COMMANDS } from '../src/cli/commands/index.ts';
+import type { CommandSpec, CommandTopic, FlagSpec } from '../src/cli/command.ts';
+import { TOPICS } from '../src/cli/commands/index.ts';
 import { argumentText } from '../src/cli/help.ts';
 
 const PAGE = new URL('../docs/commands.md', import.meta.url);
@@ -29,14 +29,19 @@ input is wrong. A submit that stops at a decision exits with 0: it went as plann
 (SIGINT) or 143 (other signals) and can be resumed.
 `;
 
-export function commandReference(commands: readonly CommandSpec[]): string {
-  const listed = commands.filter(({ path }) => path[0] !== 'help');
-  const map = listed.map(
-    ({ path, summary }) => `| [\`${path.join(' ')}\`](#${path.join('-')}) | ${cell(summary)} |`,
-  );
-  return [INTRO, ['| command | |', '| --- | --- |', ...map, ''].join('\n'), ...listed.map(section)].join(
-    '\n',
-  );
+export function commandReference(topics: readonly CommandTopic[]): string {
+  const listed = topics.map(({ title, commands }) => ({
+    title,
+    commands: commands.filter(({ path }) => path[0] !== 'help'),
+  }));
+  const map = listed.flatMap(({ title, commands }) => [
+    `| **${title}** | |`,
+    ...commands.map(
+      ({ path, summary }) => `| [\`${path.join(' ')}\`](#${path.join('-')}) | ${cell(summary)} |`,
+    ),
+  ]);
+  const sections = listed.flatMap(({ commands }) => commands.map(section));
+  return [INTRO, ['| command | |', '| --- | --- |', ...map, ''].join('\n'), ...sections].join('\n');
 }
 
 function section({ path, intent, args, rest, flags, examples }: CommandSpec): string {
@@ -85,5 +90,5 @@ function cell(text: string): string {
 }
 
 if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  writeFileSync(PAGE, commandReference(COMMANDS));
+  writeFileSync(PAGE, commandReference(TOPICS));
 }

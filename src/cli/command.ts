@@ -64,6 +64,12 @@ export interface RestSpec {
   readonly asIs?: true;
 }
 
+/** Commands that belong together, under a heading of the command map. */
+export interface CommandTopic {
+  readonly title: string;
+  readonly commands: readonly CommandSpec[];
+}
+
 export interface CommandSpec {
   /** One or two words: `['checkpoint', 'list']`. */
   readonly path: readonly string[];

@@ -1,4 +1,4 @@
-import type { ArgumentSpec, CommandSpec } from './command.ts';
+import type { ArgumentSpec, CommandSpec, CommandTopic } from './command.ts';
 
 const INTRO: Record<'reeve' | 'wrkr', string> = {
   reeve: 'Reeve runs agent work durably, governs it while it runs, and proves afterwards what happened.',
@@ -6,20 +6,20 @@ const INTRO: Record<'reeve' | 'wrkr', string> = {
 };
 
 /** The command map. */
-export function mapText(
-  program: 'reeve' | 'wrkr',
-  commands: readonly CommandSpec[],
-  version: string,
-): string {
-  const width = Math.max(...commands.map(({ path }) => path.join(' ').length));
+export function mapText(program: 'reeve' | 'wrkr', topics: readonly CommandTopic[], version: string): string {
+  const width = Math.max(
+    ...topics.flatMap(({ commands }) => commands.map(({ path }) => path.join(' ').length)),
+  );
   return [
     `${program} ${version} - ${INTRO[program]}`,
     '',
     `Usage: ${program} <command> [arguments] [flags]`,
     '',
-    'Commands:',
-    ...commands.map(({ path, summary }) => `  ${path.join(' ').padEnd(width)}  ${summary}`),
-    '',
+    ...topics.flatMap(({ title, commands }) => [
+      `${title}:`,
+      ...commands.map(({ path, summary }) => `  ${path.join(' ').padEnd(width)}  ${summary}`),
+      '',
+    ]),
     'Anywhere:',
     '  --json          print results and errors as JSON',
     '  --explain       say what the command would do, and do nothing',

@@ -2,7 +2,7 @@
 import { errorEnvelope } from '../doors/jobs/error-envelope.ts';
 import { ReeveError } from '../model/errors.ts';
 import type { CommandResult, Program } from './command.ts';
-import { COMMANDS } from './commands/index.ts';
+import { COMMANDS, TOPICS } from './commands/index.ts';
 import { openContext, type OpenContext } from './context.ts';
 import { commandText, mapText } from './help.ts';
 import { Interruption } from './interrupt.ts';
@@ -37,7 +37,7 @@ async function dispatch(argv: readonly string[], program: Program): Promise<numb
   const [first] = words;
   const isHelp = first === 'help' || first === '--help' || first === '-h';
   if (isHelp && !globals.explain) {
-    process.stdout.write(mapText(program, COMMANDS, programVersion().version));
+    process.stdout.write(mapText(program, TOPICS, programVersion().version));
     return 0;
   }
   const { command, words: rest } = findCommand(

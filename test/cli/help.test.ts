@@ -1,14 +1,14 @@
 // What help prints. The files of snapshots/ are the review: `npx vitest run test/cli/help.test.ts -u` writes them anew.
 import { describe, expect, test } from 'vitest';
 import type { Program } from '../../src/cli/command.ts';
-import { COMMANDS } from '../../src/cli/commands/index.ts';
+import { COMMANDS, TOPICS } from '../../src/cli/commands/index.ts';
 import { commandText, mapText } from '../../src/cli/help.ts';
 import { findCommand, parseInput, takeGlobals } from '../../src/cli/parse.ts';
 
 const PROGRAMS: readonly Program[] = ['reeve', 'wrkr'];
 
 test.each(PROGRAMS)('%s: the command map', async (program) => {
-  await expect(mapText(program, COMMANDS, '0.0.0')).toMatchFileSnapshot(`snapshots/${program}-map.txt`);
+  await expect(mapText(program, TOPICS, '0.0.0')).toMatchFileSnapshot(`snapshots/${program}-map.txt`);
 });
 
 test.each(PROGRAMS)('%s: the help of each command', async (program) => {

@@ -1,5 +1,5 @@
 /** Every command, as data. A handler is loaded only when its command runs. */
-import type { CommandSpec } from '../command.ts';
+import type { CommandSpec, CommandTopic } from '../command.ts';
 import { ACCEPTANCE_COMMANDS } from './table/acceptance.ts';
 import { COPY_COMMANDS } from './table/copy.ts';
 import { ARP_COMMANDS } from './table/arp.ts';
@@ -17,22 +17,21 @@ import { SKILL_COMMANDS } from './table/skills.ts';
 import { STORE_COMMANDS } from './table/store.ts';
 import { STORY_COMMANDS } from './table/story.ts';
 
-/** In the order of the command map. */
-export const COMMANDS: readonly CommandSpec[] = [
-  ...JOB_COMMANDS,
-  ...DECISION_COMMANDS,
-  ...EVIDENCE_COMMANDS,
-  ...ACCEPTANCE_COMMANDS,
-  ...SERVE_COMMANDS,
-  ...STORY_COMMANDS,
-  ...SIGNING_COMMANDS,
-  ...ARP_COMMANDS,
-  ...RUN_COMMANDS,
-  ...ROLLOUT_COMMANDS,
-  ...CONTROL_PLANE_COMMANDS,
-  ...SKILL_COMMANDS,
-  ...OPERATIONAL_COMMANDS,
-  ...STORE_COMMANDS,
-  ...COPY_COMMANDS,
-  ...PROGRAM_COMMANDS,
+/** What commands are for, in the order of the command map. */
+export const TOPICS: readonly CommandTopic[] = [
+  { title: 'Jobs', commands: JOB_COMMANDS },
+  { title: 'Decisions and budgets', commands: DECISION_COMMANDS },
+  { title: 'Evidence', commands: [...EVIDENCE_COMMANDS, ...SIGNING_COMMANDS, ...STORY_COMMANDS] },
+  { title: 'Acceptance in CI', commands: ACCEPTANCE_COMMANDS },
+  { title: 'Agent Runtime Protocol', commands: [...RUN_COMMANDS, ...ARP_COMMANDS] },
+  {
+    title: 'Polling agents and their skills',
+    commands: [...OPERATIONAL_COMMANDS, ...SKILL_COMMANDS, ...ROLLOUT_COMMANDS, ...CONTROL_PLANE_COMMANDS],
+  },
+  {
+    title: 'The store, the server, the program',
+    commands: [...STORE_COMMANDS, ...COPY_COMMANDS, ...SERVE_COMMANDS, ...PROGRAM_COMMANDS],
+  },
 ];
+
+export const COMMANDS: readonly CommandSpec[] = TOPICS.flatMap(({ commands }) => commands);
