@@ -231,5 +231,5 @@ const table = [
     return `| ${what} | ${showSpread(spread(values), digits)} ${unit} | ${aim} |`;
   }),
 ].join('\n');
-const text = `${machine()}. ${flags.repetitions} repetitions of ${SECONDS} s each. ${busyNote()}\n\n${table}`;
+const text = `${machine()}. ${flags.repetitions} repetitions of ${SECONDS} s each.\n${busyNote()}\n${table}\n`;
 publish('arp', text, flags.write);
